@@ -1,0 +1,280 @@
+//! Facts. They are journaled, and folding them gives the state; their serde form is the journal's only format.
+
+use super::decision::{Answer, Decision, DecisionId};
+use super::hunks::HunkId;
+use super::outcome::AttemptEnd;
+use super::report::Report;
+use super::settings::RunSettings;
+use super::task::{Goal, Task, TaskId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Identifies a run within one journal, for example `r2`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub String);
+
+/// One attempt of one task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptId {
+    pub task: TaskId,
+    /// 1-based, never reused within a task.
+    pub number: u32,
+}
+
+impl std::fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}#{}", self.task, self.number)
+    }
+}
+
+/// A hunk as the journal knows it; its text comes from git.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HunkRef {
+    pub id: HunkId,
+    /// Path on the new side, or on the old side of a deletion.
+    pub path: String,
+}
+
+/// What a person made of a hunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mark", rename_all = "snake_case")]
+pub enum Mark {
+    #[default]
+    Pending,
+    Accepted,
+    Rejected {
+        #[serde(default)]
+        why: Option<String>,
+    },
+}
+
+/// A proposal that an attempt's base was built on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandsOn {
+    pub task: TaskId,
+    pub attempt: u32,
+    /// Head of that proposal when it was folded in.
+    pub head: String,
+}
+
+/// Why a task may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Requeue {
+    /// A person asked for it.
+    Retry {
+        #[serde(default)]
+        clean: bool,
+    },
+    /// A decision was answered.
+    Answered { decision: DecisionId, clean: bool },
+    /// The proposal was sent back with these words.
+    SentBack {
+        comments: Vec<String>,
+        /// Whether what was accepted stays accepted.
+        #[serde(default)]
+        rest: bool,
+    },
+    /// What it stood on changed, and moving it failed.
+    MoveFailed { detail: String },
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEndReason {
+    /// Nothing more can run and nobody is needed except for review.
+    Finished,
+    /// Nothing more can run before a person answers or mends something.
+    NeedsPerson,
+    /// A person stopped it.
+    Stopped,
+    /// The run's own budget is used up.
+    Budget,
+}
+
+impl RunEndReason {
+    /// Returns the public word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::NeedsPerson => "needs_person",
+            Self::Stopped => "stopped",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// What merging and checking all proposals of a run together showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnionReport {
+    /// The proposals that were merged, in queue order.
+    pub tasks: Vec<TaskId>,
+    /// Pairs that cannot be merged, with the paths.
+    #[serde(default)]
+    pub clashes: Vec<Clash>,
+    /// Command lines of checks that pass on each and fail on the union.
+    #[serde(default)]
+    pub failed_checks: Vec<String>,
+}
+
+/// Two proposals that change the same lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clash {
+    pub first: TaskId,
+    pub second: TaskId,
+    pub paths: Vec<String>,
+}
+
+/// A fact. Append-only: variants and fields may be added, never change their meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The queue file says something new. Absent parts did not change.
+    QueueChanged {
+        upserted: Vec<Task>,
+        removed: Vec<TaskId>,
+        #[serde(default)]
+        order: Option<Vec<TaskId>>,
+        #[serde(default)]
+        goals: Option<Vec<Goal>>,
+    },
+    /// The set of command strings a person trusts in this repository changed.
+    TrustRead {
+        commands: BTreeSet<String>,
+    },
+    RunStarted {
+        run: RunId,
+        settings: RunSettings,
+        only: Vec<TaskId>,
+        at_ms: i64,
+    },
+    RunPaused {
+        run: RunId,
+    },
+    RunResumed {
+        run: RunId,
+    },
+    /// Nothing is claimed any more; the run ends when its attempt has.
+    RunStopping {
+        run: RunId,
+    },
+    /// Nothing is runnable; the union of the proposals is being checked.
+    RunFinishing {
+        run: RunId,
+    },
+    RunEnded {
+        run: RunId,
+        reason: RunEndReason,
+        #[serde(default)]
+        union: Option<UnionReport>,
+        at_ms: i64,
+    },
+    /// An agent leaves the chain for the rest of the run.
+    AgentLeft {
+        run: RunId,
+        agent: String,
+        detail: String,
+    },
+    /// The claim: from here on the attempt exists and will have exactly one end.
+    AttemptStarted {
+        attempt: AttemptId,
+        run: RunId,
+        agent: String,
+        slot: String,
+        clean: bool,
+        at_ms: i64,
+    },
+    /// The slot holds the start point.
+    AttemptPrepared {
+        attempt: AttemptId,
+        /// Commit the proposal will be compared with.
+        base: String,
+        /// Commit the agent starts from; differs from base when it continues earlier work.
+        start: String,
+        stands_on: Vec<StandsOn>,
+        #[serde(default)]
+        notes: Vec<String>,
+    },
+    /// The supervisor has the order; from here on the agent may have run.
+    AgentStarted {
+        attempt: AttemptId,
+    },
+    ReportTaken {
+        attempt: AttemptId,
+        id: String,
+        report: Report,
+    },
+    AttemptEnded {
+        attempt: AttemptId,
+        end: AttemptEnd,
+        at_ms: i64,
+    },
+    /// A verified or unchecked result waits for review.
+    ProposalMade {
+        attempt: AttemptId,
+        base: String,
+        head: String,
+        hunks: Vec<HunkRef>,
+        stands_on: Vec<StandsOn>,
+    },
+    /// What the proposal stands on changed; it must be moved before it counts.
+    ProposalStale {
+        task: TaskId,
+        because: TaskId,
+    },
+    /// The proposal was moved to a new base and its checks passed again.
+    ProposalMoved {
+        task: TaskId,
+        base: String,
+        head: String,
+        hunks: Vec<HunkRef>,
+        stands_on: Vec<StandsOn>,
+    },
+    HunksMarked {
+        task: TaskId,
+        hunks: Vec<HunkId>,
+        mark: Mark,
+        by: String,
+    },
+    /// With hunks rejected: only the accepted part is kept, and the task counts as decided.
+    AcceptedPartKept {
+        task: TaskId,
+    },
+    /// Every hunk is decided and the accepted text is on disk. Latched.
+    TaskDone {
+        task: TaskId,
+    },
+    /// The accepted text was taken back from disk: the latch opens and the proposal waits again.
+    AcceptanceUndone {
+        task: TaskId,
+    },
+    /// A person asked for a finished task again.
+    TaskReopened {
+        task: TaskId,
+    },
+    TaskRequeued {
+        task: TaskId,
+        requeue: Requeue,
+    },
+    Steered {
+        task: TaskId,
+        text: String,
+    },
+    DecisionRaised {
+        decision: Decision,
+    },
+    DecisionAnswered {
+        id: DecisionId,
+        answer: Answer,
+    },
+    DecisionWithdrawn {
+        id: DecisionId,
+    },
+    /// Something later attempts and tasks should know.
+    LearningKept {
+        task: TaskId,
+        text: String,
+    },
+}

@@ -1,0 +1,17 @@
+//! Pure rules. Nothing here knows tokio, the file system, processes, the environment, the clock, git2 or lsp-types.
+//!
+//! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]), how an attempt ends
+//! ([`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
+//! facts ([`event`]), what they add up to ([`state`], [`queue`]), and what happens next ([`reduce`]).
+
+pub mod decision;
+pub mod event;
+pub mod hunks;
+pub mod outcome;
+pub mod queue;
+pub mod reduce;
+pub mod report;
+pub mod review;
+pub mod settings;
+pub mod state;
+pub mod task;

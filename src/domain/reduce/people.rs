@@ -1,0 +1,249 @@
+//! What people ask for: answers, steering, review, retries.
+
+use super::{Effect, Next, Refusal};
+use crate::domain::decision::{
+    Answer, Decision, DecisionId, DecisionKind, DecisionOption, Evidence, OptionEffect, fingerprint,
+};
+use crate::domain::event::{Event, Mark, Requeue, RunEndReason};
+use crate::domain::hunks::HunkId;
+use crate::domain::queue;
+use crate::domain::state::{Proposal, effective_status};
+use crate::domain::task::{Status, TaskId};
+use std::collections::BTreeSet;
+
+impl Next {
+    #[expect(clippy::too_many_arguments, reason = "a decision has that many parts, and this is its only maker")]
+    pub(super) fn raise(
+        &mut self,
+        task: Option<TaskId>,
+        attempt: Option<u32>,
+        kind: DecisionKind,
+        question: String,
+        options: Vec<DecisionOption>,
+        evidence: Evidence,
+        recommended: Option<String>,
+    ) {
+        let fingerprint = fingerprint(kind, task.as_ref(), &question);
+        if self.state.open_decisions().any(|decision| decision.fingerprint == fingerprint) {
+            return;
+        }
+        let id = DecisionId(format!("d{}", self.state.decisions.len() + 1));
+        let decision = Decision {
+            id,
+            task,
+            attempt,
+            kind,
+            question,
+            options,
+            recommended,
+            evidence,
+            fingerprint,
+            raised_at_ms: self.now_ms,
+            answer: None,
+            withdrawn: false,
+        };
+        self.emit(Event::DecisionRaised { decision });
+    }
+
+    pub(super) fn answer(&mut self, id: DecisionId, mut answer: Answer, go_on: bool) -> Result<(), Refusal> {
+        let decision = self.state.decision(&id).ok_or_else(|| Refusal::NoDecision(id.clone()))?.clone();
+        if let Some(before) = &decision.answer {
+            // The same answer twice is one answer: two front ends may press at the same time.
+            let label = answer.option.as_deref().map(|option| decision.option(option).map_or(option, |it| &it.label));
+            let same = before.option.as_deref() == label && before.text == answer.text;
+            return if same { Ok(()) } else { Err(Refusal::AlreadyAnswered(id)) };
+        }
+        if decision.withdrawn {
+            return Err(Refusal::Withdrawn(id));
+        }
+        let mut does = OptionEffect::Retry;
+        match &answer.option {
+            Some(option) => {
+                let found = decision.option(option).ok_or_else(|| Refusal::NoOption {
+                    id: id.clone(),
+                    option: option.clone(),
+                    known: decision.options.iter().map(|option| option.label.clone()).collect::<Vec<_>>().join(", "),
+                })?;
+                does = found.does;
+                answer.option = Some(found.label.clone());
+            }
+            None if answer.text.as_deref().is_none_or(|text| text.trim().is_empty()) => {
+                return Err(Refusal::EmptyAnswer);
+            }
+            None => {}
+        }
+        answer.at_ms = self.now_ms;
+        self.emit(Event::DecisionAnswered { id: id.clone(), answer });
+        let decision_of_run = decision.task.is_none();
+        if let Some(task) = decision.task {
+            self.follow_answer(id, task, decision.attempt, does);
+        }
+        let raises_budget = decision_of_run && does == OptionEffect::RaiseLimit;
+        if (go_on || raises_budget)
+            && self.state.run.is_none()
+            && let Some(last) = self.state.last_run.clone()
+            && (last.reason == RunEndReason::NeedsPerson || (raises_budget && last.reason == RunEndReason::Budget))
+        {
+            let all = last.only.is_empty();
+            let only: Vec<_> = last.only.into_iter().filter(|id| self.state.tasks.contains_key(id)).collect();
+            // A run for tasks that are gone must not become a run for all.
+            if all || !only.is_empty() {
+                self.begin_run(last.settings, only);
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_answer(&mut self, decision: DecisionId, task: TaskId, attempt: Option<u32>, does: OptionEffect) {
+        match does {
+            OptionEffect::Park => {}
+            OptionEffect::Drop => self.order(Effect::WriteStatus { task, status: Status::Dropped }),
+            OptionEffect::KeepResult => self.keep_leaked_result(task, attempt),
+            OptionEffect::Retry
+            | OptionEffect::RetryClean
+            | OptionEffect::RaiseLimit
+            | OptionEffect::CountNewFailures
+            | OptionEffect::IgnoreCheck => {
+                let clean = does == OptionEffect::RetryClean;
+                self.emit(Event::TaskRequeued { task, requeue: Requeue::Answered { decision, clean } });
+            }
+        }
+    }
+
+    pub(super) fn steer(&mut self, task: TaskId, text: String) -> Result<(), Refusal> {
+        if !self.state.tasks.contains_key(&task) {
+            return Err(Refusal::NoTask(task));
+        }
+        if let Some(attempt) = self.state.run.as_ref().and_then(|run| run.active.clone()).filter(|on| on.task == task) {
+            self.order(Effect::DeliverSteering { attempt, text: text.clone() });
+        }
+        self.emit(Event::Steered { task, text });
+        Ok(())
+    }
+
+    /// The accepted text was taken back: the task is in review again, with its proposal as it was.
+    pub(super) fn reopen(&mut self, task: TaskId) {
+        if self.state.record(&task).is_some_and(|record| record.done) {
+            self.emit(Event::AcceptanceUndone { task: task.clone() });
+            self.order(Effect::WriteStatus { task, status: Status::Todo });
+        }
+    }
+
+    pub(super) fn cancel(&mut self, task: &TaskId) -> Result<(), Refusal> {
+        let active = self.state.run.as_ref().and_then(|run| run.active.clone());
+        let attempt = active.filter(|on| on.task == *task).ok_or(Refusal::NoRun)?;
+        self.order(Effect::StopAttempt { attempt });
+        Ok(())
+    }
+
+    pub(super) fn retry(&mut self, task: TaskId, clean: bool) -> Result<(), Refusal> {
+        let found = self.state.tasks.get(&task).ok_or_else(|| Refusal::NoTask(task.clone()))?;
+        let record = self.state.record(&task);
+        let status = effective_status(found, record);
+        if status == Status::Draft || status == Status::Dropped {
+            return Err(Refusal::NotApproved { task, status: status.as_str() });
+        }
+        if record.is_some_and(|record| record.active().is_some()) {
+            return Err(Refusal::TaskIsRunning(task));
+        }
+        if status == Status::Done {
+            self.order(Effect::WriteStatus { task: task.clone(), status: Status::Todo });
+        }
+        self.withdraw_decisions_of(&task);
+        self.make_stale(&task);
+        self.emit(Event::TaskRequeued { task, requeue: Requeue::Retry { clean } });
+        Ok(())
+    }
+
+    fn withdraw_decisions_of(&mut self, task: &TaskId) {
+        let open = self.state.open_decisions().filter(|decision| decision.task.as_ref() == Some(task));
+        for id in open.map(|decision| decision.id.clone()).collect::<Vec<_>>() {
+            self.emit(Event::DecisionWithdrawn { id });
+        }
+    }
+
+    /// What stands on the task's proposal has to be moved before it counts again.
+    pub(super) fn make_stale(&mut self, because: &TaskId) {
+        for task in queue::standing_on(&self.state, because) {
+            let proposal = self.state.record(&task).and_then(|record| record.proposal.as_ref());
+            if proposal.is_some_and(|proposal| proposal.stale.is_none()) {
+                self.emit(Event::ProposalStale { task, because: because.clone() });
+            }
+        }
+    }
+
+    fn proposal(&self, task: &TaskId) -> Result<&Proposal, Refusal> {
+        if !self.state.tasks.contains_key(task) && self.state.record(task).is_none() {
+            return Err(Refusal::NoTask(task.clone()));
+        }
+        let record = self.state.record(task).filter(|record| !record.done);
+        record.and_then(|record| record.proposal.as_ref()).ok_or_else(|| Refusal::NoProposal(task.clone()))
+    }
+
+    pub(super) fn mark_hunks(
+        &mut self,
+        task: TaskId,
+        hunks: Vec<HunkId>,
+        mark: Mark,
+        by: String,
+    ) -> Result<(), Refusal> {
+        let proposal = self.proposal(&task)?;
+        if let Some(unknown) = hunks.iter().find(|id| !proposal.hunks.iter().any(|hunk| hunk.id == **id)) {
+            return Err(Refusal::NoHunk { task, hunk: unknown.0.clone() });
+        }
+        // Saying the same again is nothing new.
+        let hunks: Vec<_> = hunks.into_iter().filter(|hunk| proposal.mark(hunk) != mark).collect();
+        if !hunks.is_empty() {
+            let rejects = matches!(mark, Mark::Rejected { .. });
+            self.emit(Event::HunksMarked { task: task.clone(), hunks, mark, by });
+            if rejects {
+                self.make_stale(&task);
+            }
+        }
+        // Also when nothing is new: the file may have been saved since.
+        self.order(Effect::LookOnDisk { task });
+        Ok(())
+    }
+
+    pub(super) fn keep_accepted_part(&mut self, task: TaskId) -> Result<(), Refusal> {
+        if !self.proposal(&task)?.part_kept {
+            self.emit(Event::AcceptedPartKept { task: task.clone() });
+        }
+        self.order(Effect::LookOnDisk { task });
+        Ok(())
+    }
+
+    pub(super) fn send_back(&mut self, task: TaskId, mut comments: Vec<String>) -> Result<(), Refusal> {
+        let proposal = self.proposal(&task)?;
+        for (hunk, mark) in &proposal.marks {
+            if let Mark::Rejected { why } = mark {
+                let path = proposal.hunks.iter().find(|known| known.id == *hunk).map_or("?", |known| &known.path);
+                let why = why.as_deref().unwrap_or("no reason given");
+                comments.push(format!("a change to `{path}` was rejected: {why}"));
+            }
+        }
+        let rest = !proposal.accepted().is_empty();
+        self.make_stale(&task);
+        self.emit(Event::TaskRequeued { task, requeue: Requeue::SentBack { comments, rest } });
+        Ok(())
+    }
+
+    pub(super) fn found_on_disk(&mut self, task: TaskId, found: &BTreeSet<HunkId>) {
+        let Ok(proposal) = self.proposal(&task) else { return };
+        // Somebody may have accepted more, or dropped the task, while the disk was looked at.
+        let dropped = self.state.tasks.get(&task).is_some_and(|task| task.status == Status::Dropped);
+        if dropped || !proposal.accepted().is_subset(found) {
+            return;
+        }
+        let none_rejected = proposal.rejected().is_empty();
+        if !proposal.is_decided() || !(none_rejected || proposal.part_kept) {
+            return;
+        }
+        // With everything rejected there is nothing that could be done.
+        if !proposal.hunks.is_empty() && proposal.accepted().is_empty() {
+            return;
+        }
+        self.emit(Event::TaskDone { task: task.clone() });
+        self.order(Effect::WriteStatus { task, status: Status::Done });
+    }
+}

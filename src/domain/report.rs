@@ -1,0 +1,66 @@
+//! What an agent tells the engine about its attempt; see section 7 of the design.
+
+use serde::{Deserialize, Serialize};
+
+/// One message of an agent. A claim or a request, never a fact: the engine decides what it means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Report {
+    /// The agent claims that the task is finished.
+    Finished {
+        summary: String,
+        /// Why nothing had to change; a claim without a diff is believed only with this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_change: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
+    },
+    /// The agent cannot go on and knows no question that would help.
+    Blocked { reason: String },
+    /// The agent needs a person to choose.
+    Ask {
+        question: String,
+        /// Labels of the options, in the order to show them.
+        #[serde(default)]
+        options: Vec<String>,
+        /// One of the labels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recommend: Option<String>,
+        /// Path relative to the repository root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// 1-based.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+    },
+    /// What the agent is doing right now; shown, not kept in prompts.
+    Progress { text: String },
+    /// Something later attempts and tasks should know.
+    Learned { text: String },
+    /// A choice the agent made itself, for the record.
+    Decided {
+        question: String,
+        chosen: String,
+        #[serde(default)]
+        rejected: Vec<RejectedOption>,
+    },
+    /// A further task, in the form of a queue entry; becomes a draft.
+    SuggestTask { task: serde_json::Value },
+    /// The plan of plan mode.
+    SubmitPlan { plan: serde_json::Value },
+}
+
+/// An option the agent did not take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RejectedOption {
+    pub label: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl Report {
+    /// Tells whether the report ends the agent's claim on the attempt; the first one of these counts.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Blocked { .. } | Self::Ask { .. })
+    }
+}
