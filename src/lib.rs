@@ -3,5 +3,7 @@
 //! The layers, in reading order; each may use only those above it, which `tests/it/layers.rs` checks:
 //!
 //! * [`domain`]: what a queue, an attempt, a decision and a proposal are, and what happens next. Pure.
+//! * [`protocol`]: the texts and types at the borders: files, sockets, editors, agents. Pure.
 
 pub mod domain;
+pub mod protocol;

@@ -1,0 +1,11 @@
+//! Pure types and texts at the borders.
+
+pub mod config;
+pub mod editor;
+pub mod engine_api;
+pub mod jsonc;
+pub mod line_index;
+pub mod plan_text;
+pub mod queue_schema;
+pub mod queue_text;
+pub mod todos;
