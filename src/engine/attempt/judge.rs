@@ -1,0 +1,211 @@
+//! What an attempt is worth: guards, checks, and the outcome. The agent's word is only where it begins.
+
+use super::Job;
+use super::agent::AgentEnd;
+use super::start::listed;
+use crate::domain::event::HunkRef;
+use crate::domain::outcome::{AttemptEnd, CheckResult, Outcome};
+use crate::domain::report::Report;
+use crate::engine::checks::{self, checks_for, tail};
+use crate::engine::ports::{OutsideState, PortError, PortResult, ProcessEnd, SlotWork, all_hunks};
+use globset::{Glob, GlobSetBuilder};
+
+/// Paths nobody may change, whatever the configuration says.
+const ALWAYS_PROTECTED: [&str; 2] = [".ralph/**", ".git/**"];
+/// How much of an agent's last words goes into the next prompt, in bytes.
+const LAST_WORDS: usize = 8 * 1024;
+
+impl Job {
+    pub(super) async fn judge(&self, base: &str, agent: AgentEnd) -> PortResult<AttemptEnd> {
+        let workshop = &self.context.world.workshop;
+        self.progress("committing what is in the slot");
+        let work = self.keep_work(base).await?;
+        let leaks = self.leaks().await?;
+        let mut end = self.verdict_of(&agent, base, &work).await?;
+        end.head = Some(work.head.clone());
+        end.changed = work.changed.clone();
+        end.diff_hash = work.diff_hash.clone();
+        if end.outcome.is_success() {
+            let files = workshop.files(base, &work.head).await?;
+            let reference =
+                |hunk: &crate::domain::hunks::Hunk| HunkRef { id: hunk.id.clone(), path: hunk.path.clone() };
+            end.hunks = all_hunks(&files).map(reference).collect();
+            workshop.publish(&self.key.0, base, &work.head).await?;
+        }
+        // A program that is not there has changed nothing.
+        if !leaks.is_empty() && end.outcome != Outcome::MissingBinary {
+            end.otherwise = Some(end.outcome);
+            end.outcome = Outcome::Leaked;
+            end.detail = format!("something outside the slot changed meanwhile: {}", listed(&leaks));
+            end.paths = leaks;
+        }
+        Ok(end)
+    }
+
+    /// Commits what the agent left, once: after a restart the slot may hold what checks wrote since.
+    async fn keep_work(&self, base: &str) -> PortResult<SlotWork> {
+        let world = &self.context.world;
+        let path = self.folder.join(format!("work-{}.json", &self.nonce[..8]));
+        let known = world.processes.read_tail(path.clone(), u64::MAX).await?;
+        if let Some(work) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+            return Ok(work);
+        }
+        let (slot, number, message) = (&self.record.slot, self.id.number, self.message("as left"));
+        let work = world.workshop.commit_slot(slot, base, &self.key.0, number, &message).await?;
+        if let Ok(text) = serde_json::to_string(&work) {
+            world.processes.write(path, text).await?;
+        }
+        Ok(work)
+    }
+
+    async fn verdict_of(&self, agent: &AgentEnd, base: &str, work: &SlotWork) -> PortResult<AttemptEnd> {
+        if *self.stop.borrow() || agent.end == ProcessEnd::Stopped {
+            return Ok(AttemptEnd::new(Outcome::Cancelled, "it was stopped; what it had done is kept in its ref"));
+        }
+        match &agent.end {
+            ProcessEnd::NotFound(program) => {
+                let detail =
+                    format!("the program `{program}` was not found; install it, or mend the agent's `command`");
+                return Ok(AttemptEnd::new(Outcome::MissingBinary, detail));
+            }
+            ProcessEnd::NotExecutable(program) => {
+                let detail = format!("`{program}` cannot be executed; check its permissions");
+                return Ok(AttemptEnd::new(Outcome::MissingBinary, detail));
+            }
+            ProcessEnd::SpawnFailed(why) => {
+                return Ok(AttemptEnd::new(Outcome::AttemptLost, format!("the agent could not be started: {why}")));
+            }
+            ProcessEnd::Lost => {
+                let detail =
+                    "its supervisor was killed; what was in the slot is kept and the next attempt goes on from it";
+                return Ok(AttemptEnd::new(Outcome::AttemptLost, detail));
+            }
+            _ => {}
+        }
+        let protected = self.protected(&work.changed)?;
+        if !protected.is_empty() {
+            return Ok(AttemptEnd {
+                failure: Some(format!("you changed paths that are protected: {}", protected.join(", "))),
+                paths: protected.clone(),
+                ..AttemptEnd::new(Outcome::ProtectedPath, format!("it changed protected paths: {}", listed(&protected)))
+            });
+        }
+        match &agent.verdict {
+            Some(Report::Finished { summary, no_change, .. }) => {
+                let mut end = self.check_claim(base, work, no_change.as_deref()).await?;
+                end.summary = Some(summary.clone());
+                Ok(end)
+            }
+            Some(Report::Ask { question, .. }) => Ok(AttemptEnd::new(Outcome::NeedsDecision, question.clone())),
+            Some(Report::Blocked { reason }) => Ok(AttemptEnd::new(Outcome::Blocked, reason.clone())),
+            _ => Ok(self.without_report(agent)),
+        }
+    }
+
+    fn without_report(&self, agent: &AgentEnd) -> AttemptEnd {
+        let limits = self.settings.limits.for_task(&self.task.limits);
+        let (outcome, detail) = match agent.end {
+            ProcessEnd::Idle => {
+                (Outcome::TimedOut, format!("it was silent for {} seconds (idle timeout)", limits.idle_seconds))
+            }
+            ProcessEnd::Wall => {
+                (Outcome::TimedOut, format!("it ran for {} seconds (wall timeout)", limits.attempt_seconds))
+            }
+            ProcessEnd::Exited(0) => (Outcome::Incomplete, "it ended without a report".to_owned()),
+            ProcessEnd::Exited(code) => (Outcome::Crashed, format!("it ended with exit status {code} and no report")),
+            ProcessEnd::Signaled(signal) => (Outcome::Crashed, format!("it was ended by signal {signal}")),
+            _ => (Outcome::Crashed, "it ended without a report".to_owned()),
+        };
+        let words = tail(&agent.last_words, LAST_WORDS);
+        AttemptEnd { failure: (!words.trim().is_empty()).then_some(words), ..AttemptEnd::new(outcome, detail) }
+    }
+
+    /// The agent claims that it is finished: now it is checked.
+    async fn check_claim(&self, base: &str, work: &SlotWork, no_change: Option<&str>) -> PortResult<AttemptEnd> {
+        if work.changed.is_empty() {
+            return Ok(match no_change {
+                Some(reason) => AttemptEnd::new(Outcome::Unchecked, format!("nothing had to change: {reason}")),
+                None => AttemptEnd {
+                    failure: Some(
+                        "you reported that the task is finished, but nothing in the worktree changed; change what the \
+                         task asks for, or say with --no-change why nothing has to"
+                            .into(),
+                    ),
+                    ..AttemptEnd::new(Outcome::NoChange, "it claims to be finished, and has changed nothing")
+                },
+            });
+        }
+        let checks = checks_for(&self.state, &self.settings, &self.task);
+        if checks.is_empty() {
+            return Ok(AttemptEnd::new(Outcome::Unchecked, "there was nothing to check it with"));
+        }
+        // The checks see what was committed, not what a process that was still alive may have written since.
+        let slot = self.context.world.workshop.fill_slot(&self.record.slot, &work.head).await?;
+        self.progress(format!("checking: {} commands", checks.len()));
+        let results = checks::run_all(&self.context, &self.check_site(&slot, "head"), &checks, base).await?;
+        if *self.stop.borrow() {
+            return Ok(AttemptEnd::new(Outcome::Cancelled, "it was stopped while it was being checked"));
+        }
+        Ok(checked(results))
+    }
+
+    fn protected(&self, changed: &[String]) -> PortResult<Vec<String>> {
+        let mut builder = GlobSetBuilder::new();
+        let own = self.settings.protect.iter().map(String::as_str);
+        for glob in own.chain(ALWAYS_PROTECTED) {
+            let glob = Glob::new(glob).map_err(|error| {
+                PortError { data: true, ..PortError::new(format!("understand `protect`: {error}")) }
+                    .with_hint("mend it in `.ralph/config.json`")
+            })?;
+            builder.add(glob);
+        }
+        let set = builder.build().map_err(|error| PortError::new(format!("understand `protect`: {error}")))?;
+        Ok(changed.iter().filter(|path| set.is_match(path)).cloned().collect())
+    }
+
+    /// Returns what changed outside the slot that no connected editor saved and git did not move.
+    async fn leaks(&self) -> PortResult<Vec<String>> {
+        let world = &self.context.world;
+        let Some(text) = world.processes.read_tail(self.folder.join("outside.json"), u64::MAX).await? else {
+            return Ok(Vec::new());
+        };
+        let Ok(before) = serde_json::from_str(&text) else { return Ok(Vec::new()) };
+        let change = world.workshop.outside_since(&OutsideState(before)).await?;
+        let mut leaks = change.places;
+        if !change.head_moved {
+            let saved = self.context.saved_since(self.record.started_at_ms);
+            leaks.extend(change.files.into_iter().filter(|path| !saved.contains(path)));
+        }
+        Ok(leaks)
+    }
+}
+
+fn checked(results: Vec<CheckResult>) -> AttemptEnd {
+    let failed: Vec<&CheckResult> = results.iter().filter(|result| !result.passed).collect();
+    let mut end = if failed.is_empty() {
+        let proofs = results.iter().filter(|result| result.is_proof()).count();
+        let mut words = match (proofs, results.len()) {
+            (0, 1) => "its check passes, as before".to_owned(),
+            (_, 1) => "its check passes, and failed before".to_owned(),
+            (0, all) => format!("{all} checks pass, as before"),
+            (proofs, all) => format!("{all} checks pass, {proofs} of them failed before"),
+        };
+        // Whoever reads the verdict has to know that it may have been luck.
+        for flaky in results.iter().filter(|result| result.flaky) {
+            words.push_str(&format!("; `{}` is flaky: it failed and passed on the same files", flaky.run));
+        }
+        AttemptEnd::new(Outcome::Verified, words)
+    } else {
+        let names: Vec<String> = failed.iter().map(|result| format!("`{}`", result.run)).collect();
+        let output = |result: &&CheckResult| {
+            let code = result.exit_code.map_or("no exit status".to_owned(), |code| format!("exit status {code}"));
+            format!("$ {}\n{}\n[{code}]", result.run, result.output_tail)
+        };
+        AttemptEnd {
+            failure: Some(failed.iter().map(output).collect::<Vec<_>>().join("\n\n")),
+            ..AttemptEnd::new(Outcome::VerifyFailed, format!("{} failed", names.join(", ")))
+        }
+    };
+    end.checks = results;
+    end
+}

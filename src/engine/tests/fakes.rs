@@ -1,0 +1,390 @@
+//! A world in memory: every call is written into one log, and any call can be made to fail.
+
+use crate::domain::event::Event;
+use crate::domain::hunks::HunkId;
+use crate::domain::report::Report;
+use crate::domain::task::Task;
+use crate::engine::ports::*;
+use crate::protocol::config::{Config, Layer};
+use crate::protocol::engine_api::{AcceptReply, Buffer, ProposalFile};
+use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc};
+
+/// What all ports share.
+#[derive(Default)]
+pub struct Shared {
+    log: Mutex<Vec<String>>,
+    /// Which call of which name fails, counted from 1; 0 fails every one.
+    faults: Mutex<HashMap<&'static str, u32>>,
+    calls: Mutex<HashMap<&'static str, u32>>,
+    pub events: Mutex<Vec<Event>>,
+    /// Nothing can be appended to the journal.
+    pub full: AtomicBool,
+    pub appended: Notify,
+    pub queue: Mutex<Vec<Task>>,
+    pub head: Mutex<String>,
+    pub files: Mutex<BTreeMap<PathBuf, String>>,
+    /// What the agent reports; without one it just exits.
+    pub report: Mutex<Option<Report>>,
+    /// How the agent ends.
+    pub agent_end: Mutex<Option<ProcessEnd>>,
+    /// Checks fail where an agent's work is in the slot.
+    pub red: AtomicBool,
+    /// The commit each slot was last filled with.
+    filled: Mutex<HashMap<String, String>>,
+    /// Agents run until they are stopped.
+    pub endless: AtomicBool,
+    /// Agents that run right now, and the most that ever did.
+    running: AtomicU32,
+    pub most_running: AtomicU32,
+    now: AtomicI64,
+    /// A process that was started before this engine can be taken over.
+    pub adoptable: AtomicBool,
+}
+
+impl Shared {
+    /// Writes the call into the log, and fails it when planned.
+    pub fn call(&self, name: &'static str, detail: &str) -> PortResult<()> {
+        let line = if detail.is_empty() { name.to_owned() } else { format!("{name} {detail}") };
+        let mut calls = self.calls.lock().expect("calls");
+        let count = calls.entry(name).or_default();
+        *count += 1;
+        let fails = self.faults.lock().expect("faults").get(name).is_some_and(|at| *at == 0 || *at == *count);
+        self.log.lock().expect("log").push(if fails { format!("{line} FAILED") } else { line });
+        if fails { Err(PortError::new(format!("do {name}"))) } else { Ok(()) }
+    }
+
+    pub fn fail(&self, name: &'static str, at: u32) {
+        self.faults.lock().expect("faults").insert(name, at);
+    }
+
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("log").clone()
+    }
+
+    pub fn position(&self, line: &str) -> usize {
+        let log = self.log();
+        log.iter().position(|found| found.starts_with(line)).unwrap_or_else(|| panic!("no `{line}` in {log:#?}"))
+    }
+}
+
+/// Makes a world over the shared parts.
+pub fn world(shared: &Arc<Shared>) -> World {
+    World {
+        root: "/checkout".into(),
+        queue: Arc::new(Port(shared.clone())),
+        settings: Arc::new(Port(shared.clone())),
+        workshop: Arc::new(Port(shared.clone())),
+        processes: Arc::new(Port(shared.clone())),
+        clock: Arc::new(Port(shared.clone())),
+        attempts: "/state/attempts".into(),
+        runs: RunBoard::default(),
+    }
+}
+
+/// Every port at once.
+pub struct Port(pub Arc<Shared>);
+
+impl Clock for Port {
+    fn now_ms(&self) -> i64 {
+        self.0.now.fetch_add(1, Ordering::SeqCst) + 1_000_000
+    }
+
+    fn random(&self) -> u64 {
+        4
+    }
+}
+
+impl Journal for Port {
+    fn load(&mut self) -> PortResult<Vec<Event>> {
+        self.0.call("load", "")?;
+        Ok(self.0.events.lock().expect("events").clone())
+    }
+
+    fn append(&mut self, events: &[Event]) -> PortResult<u64> {
+        let name = |event: &Event| {
+            let value = serde_json::to_value(event).expect("events serialise");
+            value["event"].as_str().unwrap_or_default().to_owned()
+        };
+        let names: Vec<_> = events.iter().map(name).collect();
+        let full = self.0.full.load(Ordering::SeqCst);
+        let appended = self.0.call("append", &names.join(","));
+        self.0.appended.notify_waiters();
+        if full {
+            return Err(PortError::new("write the journal: no space left"));
+        }
+        appended?;
+        let mut journal = self.0.events.lock().expect("events");
+        journal.extend_from_slice(events);
+        Ok(journal.len() as u64)
+    }
+}
+
+#[async_trait]
+impl QueueFile for Port {
+    async fn read(&self) -> PortResult<QueueRead> {
+        self.0.call("read queue", "")?;
+        let tasks = self.0.queue.lock().expect("queue").clone();
+        Ok(QueueRead::Good { tasks, goals: Vec::new(), warnings: Vec::new() })
+    }
+
+    async fn edit(&self, edits: Vec<QueueEdit>) -> PortResult<()> {
+        self.0.call("edit queue", "")?;
+        let mut queue = self.0.queue.lock().expect("queue");
+        for edit in edits {
+            match edit {
+                QueueEdit::SetStatus { task, status } => {
+                    queue.iter_mut().filter(|found| found.id == task).for_each(|found| found.status = status);
+                }
+                QueueEdit::Put { tasks, .. } => queue.extend(tasks),
+                QueueEdit::Remove { tasks } => queue.retain(|task| !tasks.contains(&task.id)),
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&self, _changed: mpsc::UnboundedSender<()>) {}
+}
+
+#[async_trait]
+impl SettingsSource for Port {
+    async fn layers(&self) -> PortResult<(Vec<(Layer, Config)>, Vec<String>)> {
+        let config = serde_json::json!({ "agents": { "one": { "command": ["agent"] } }, "verify": ["check"] });
+        let config: Config = serde_json::from_value(config).expect("a configuration");
+        let mut config = config;
+        config.chains.set(crate::protocol::config::Role::Implementer, vec!["one".into()]);
+        Ok((vec![(Layer::Repository, config)], Vec::new()))
+    }
+
+    async fn trusted(&self) -> PortResult<BTreeSet<String>> {
+        Ok(["agent", "check"].map(str::to_owned).into())
+    }
+
+    async fn trust(&self, _commands: &[String]) -> PortResult<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Workshop for Port {
+    async fn preflight(&self) -> PortResult<Vec<String>> {
+        self.0.call("preflight", "").map(|()| Vec::new())
+    }
+
+    async fn head(&self) -> PortResult<Option<String>> {
+        Ok(Some(self.0.head.lock().expect("head").clone()))
+    }
+
+    async fn snapshot(&self, _buffers: Vec<Buffer>) -> PortResult<StartPoint> {
+        self.0.call("snapshot", "")?;
+        Ok(StartPoint { commit: "seen".into(), head: Some("head".into()), uncommitted: vec![], left_out: vec![] })
+    }
+
+    async fn merge(&self, ancestor: &str, ours: &str, theirs: &str, _message: &str) -> PortResult<Merge> {
+        self.0.call("merge", &format!("{ancestor}..{theirs} onto {ours}"))?;
+        Ok(Merge::Clean(format!("{ours}+{theirs}")))
+    }
+
+    async fn fill_slot(&self, slot: &str, commit: &str) -> PortResult<PathBuf> {
+        self.0.call("fill", &format!("{slot} {commit}"))?;
+        self.0.filled.lock().expect("filled").insert(slot.to_owned(), commit.to_owned());
+        Ok(PathBuf::from("/slots").join(slot))
+    }
+
+    async fn include_ignored(&self, _slot: &str) -> PortResult<()> {
+        self.0.call("include", "")
+    }
+
+    async fn commit_slot(
+        &self,
+        slot: &str,
+        base: &str,
+        key: &str,
+        number: u32,
+        _message: &str,
+    ) -> PortResult<SlotWork> {
+        self.0.call("commit", &format!("{slot} {key} {number} on {base}"))?;
+        Ok(SlotWork { head: format!("work-{number}"), changed: vec!["f".into()], diff_hash: format!("diff-{number}") })
+    }
+
+    async fn with_paths_of(&self, commit: &str, _base: &str, _paths: &[String]) -> PortResult<String> {
+        self.0.call("restore", commit)?;
+        Ok(format!("{commit}-restored"))
+    }
+
+    async fn publish(&self, _key: &str, _base: &str, head: &str) -> PortResult<()> {
+        self.0.call("publish", head)
+    }
+
+    async fn outside_before(&self) -> PortResult<OutsideState> {
+        self.0.call("outside before", "")?;
+        Ok(OutsideState(serde_json::json!({})))
+    }
+
+    async fn outside_since(&self, _before: &OutsideState) -> PortResult<OutsideChange> {
+        self.0.call("outside since", "")?;
+        Ok(OutsideChange::default())
+    }
+
+    async fn files(&self, _base: &str, head: &str) -> PortResult<Vec<ProposalFile>> {
+        self.0.call("files", head)?;
+        Ok(Vec::new())
+    }
+
+    async fn write_hunks(
+        &self,
+        _base: &str,
+        _head: &str,
+        _accepted: BTreeSet<HunkId>,
+        _rejected: BTreeSet<HunkId>,
+        wanted: BTreeSet<HunkId>,
+    ) -> PortResult<AcceptReply> {
+        self.0.call("write hunks", "")?;
+        Ok(AcceptReply { hunks: wanted.into_iter().collect(), ..AcceptReply::default() })
+    }
+
+    async fn on_disk(&self, _base: &str, _head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>> {
+        self.0.call("on disk", "")?;
+        Ok(accepted)
+    }
+
+    async fn undo_write(&self) -> PortResult<AcceptReply> {
+        Ok(AcceptReply::default())
+    }
+
+    async fn lockfiles(&self, _slot: &str) -> PortResult<String> {
+        Ok(String::new())
+    }
+}
+
+#[async_trait]
+impl Processes for Port {
+    async fn start(&self, order: ProcessOrder) -> PortResult<Box<dyn Running>> {
+        let agent = order.argv == ["agent"];
+        let name = order.argv.last().cloned().unwrap_or_default();
+        self.0.call(if agent { "start agent" } else { "start check" }, if agent { "" } else { &name })?;
+        let end = if agent {
+            let end = self.0.agent_end.lock().expect("end").clone();
+            end.unwrap_or(ProcessEnd::Exited(0))
+        } else {
+            let slot = order.cwd.file_name().map(|slot| slot.to_string_lossy().into_owned()).unwrap_or_default();
+            let filled = self.0.filled.lock().expect("filled").get(&slot).cloned().unwrap_or_default();
+            ProcessEnd::Exited(i32::from(self.0.red.load(Ordering::SeqCst) && filled.contains("work")))
+        };
+        let endless = agent && self.0.endless.load(Ordering::SeqCst);
+        if agent {
+            let now = self.0.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.0.most_running.fetch_max(now, Ordering::SeqCst);
+        }
+        Ok(Box::new(Process { shared: self.0.clone(), end, endless, agent, stop: Arc::default() }))
+    }
+
+    async fn adopt(&self, folder: PathBuf, _marker: String) -> PortResult<Option<Box<dyn Running>>> {
+        self.0.call("adopt", &folder.display().to_string())?;
+        if !self.0.adoptable.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let end = self.0.agent_end.lock().expect("end").clone().unwrap_or(ProcessEnd::Exited(0));
+        Ok(Some(Box::new(Process { shared: self.0.clone(), end, endless: false, agent: false, stop: Arc::default() })))
+    }
+
+    async fn end_left(&self, folder: PathBuf) -> PortResult<()> {
+        self.0.call("end left", &folder.display().to_string())
+    }
+
+    async fn mailbox(&self, _key: &str, number: u32) -> PortResult<(PathBuf, Box<dyn Mail>)> {
+        self.0.call("mailbox", "")?;
+        Ok(("/mail".into(), Box::new(Letters { shared: self.0.clone(), number })))
+    }
+
+    async fn deliver(&self, _key: &str, _number: u32, text: &str) -> PortResult<()> {
+        self.0.call("deliver", text)
+    }
+
+    async fn write(&self, path: PathBuf, text: String) -> PortResult<()> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.0.call("write", &name)?;
+        self.0.files.lock().expect("files").insert(path, text);
+        Ok(())
+    }
+
+    async fn read_tail(&self, path: PathBuf, _limit: u64) -> PortResult<Option<String>> {
+        self.0.call("read", "")?;
+        Ok(self.0.files.lock().expect("files").get(&path).cloned())
+    }
+
+    fn tool_folder(&self) -> PathBuf {
+        "/tools".into()
+    }
+
+    fn own_program(&self) -> PathBuf {
+        "/ralph-sidecar".into()
+    }
+}
+
+struct Process {
+    shared: Arc<Shared>,
+    end: ProcessEnd,
+    endless: bool,
+    agent: bool,
+    stop: Arc<Notify>,
+}
+
+#[async_trait]
+impl Running for Process {
+    fn output(&mut self) -> Option<mpsc::Receiver<String>> {
+        None
+    }
+
+    fn stopper(&self) -> Arc<dyn Stopper> {
+        Arc::new(Stop(self.stop.clone()))
+    }
+
+    async fn wait(&mut self) -> ProcessEnd {
+        if self.endless {
+            self.stop.notified().await;
+            self.endless = false;
+            self.end = ProcessEnd::Stopped;
+        }
+        if std::mem::take(&mut self.agent) {
+            self.shared.running.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.end.clone()
+    }
+}
+
+struct Stop(Arc<Notify>);
+
+#[async_trait]
+impl Stopper for Stop {
+    async fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
+struct Letters {
+    shared: Arc<Shared>,
+    number: u32,
+}
+
+#[async_trait]
+impl Mail for Letters {
+    async fn take(&mut self) -> PortResult<Vec<MailItem>> {
+        self.shared.call("take mail", "")?;
+        let report = self.shared.report.lock().expect("report").clone();
+        let id = format!("m{}", self.number);
+        Ok(report.map(|report| MailItem::Report { id, seq: 1, report }).into_iter().collect())
+    }
+
+    async fn acknowledge(&mut self, _seq: u64) -> PortResult<()> {
+        self.shared.call("acknowledge", "")
+    }
+
+    async fn arrived(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
