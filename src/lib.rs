@@ -5,7 +5,9 @@
 //! * [`domain`]: what a queue, an attempt, a decision and a proposal are, and what happens next. Pure.
 //! * [`protocol`]: the texts and types at the borders: files, sockets, editors, agents. Pure.
 //! * [`engine`]: the loop: one actor that owns the state, and the ports it reaches the world through.
+//! * [`infra`]: the only code that touches disk, git, processes, sockets and time.
 
 pub mod domain;
 pub mod engine;
+pub mod infra;
 pub mod protocol;

@@ -1,0 +1,214 @@
+//! Accepted hunks into the checkout's files, and whether they are there.
+
+use super::{Inside, texts_of};
+use crate::domain::hunks::{FileVersion, Hunk, HunkId, HunkKind, file_hunks, read_version};
+use crate::domain::review::{FileNow, HunkState, Mapped, accept_all, file_level_state, map_hunks};
+use crate::engine::ports::{PortError, PortResult};
+use crate::infra::checkout::{self, CheckoutEdit, FileMode, FileState, read_state};
+use crate::infra::repository::FileChange;
+use crate::protocol::engine_api::AcceptReply;
+use std::collections::BTreeSet;
+
+/// What a person decided, and what they want now.
+pub(super) struct Choice {
+    pub accepted: BTreeSet<HunkId>,
+    pub rejected: BTreeSet<HunkId>,
+    pub wanted: BTreeSet<HunkId>,
+}
+
+/// A file of a proposal and what is in its place now.
+struct Place<'a> {
+    change: &'a FileChange,
+    hunks: Vec<Hunk>,
+    /// At the new path.
+    now: FileState,
+    /// At the old path of a rename.
+    old_now: FileState,
+}
+
+const CONFLICT: &str = "the text there is not what the proposal was made for; send it back to have it redone";
+
+pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) -> PortResult<AcceptReply> {
+    let mut edits = Vec::new();
+    let mut reply = AcceptReply::default();
+    for change in changes {
+        let place = Place::look(inside, change)?;
+        if place.hunks.iter().any(|hunk| choice.wanted.contains(&hunk.id)) {
+            place.plan(choice, &mut edits, &mut reply);
+        }
+    }
+    if !edits.is_empty() {
+        let workdir = inside.repository.workdir();
+        let applied = checkout::apply(workdir, edits.clone()).map_err(|error| {
+            PortError { data: true, ..PortError::new(error.to_string()) }.with_hint("nothing was written; try again")
+        })?;
+        inside.undo.keep(&reply.hunks, &applied.undo)?;
+        reply.written = edits.into_iter().map(|edit| edit.path).collect();
+    }
+    Ok(reply)
+}
+
+/// Returns which of the accepted hunks are in the files now.
+pub(super) fn on_disk(
+    inside: &Inside,
+    changes: &[FileChange],
+    accepted: &BTreeSet<HunkId>,
+) -> PortResult<BTreeSet<HunkId>> {
+    let mut found = BTreeSet::new();
+    for change in changes {
+        let place = Place::look(inside, change)?;
+        if !place.hunks.iter().any(|hunk| accepted.contains(&hunk.id)) {
+            continue;
+        }
+        let (current, _) = place.current();
+        for mapped in place.map(accepted, &BTreeSet::new(), &current) {
+            if mapped.state == HunkState::Accepted {
+                found.insert(mapped.hunk);
+            }
+        }
+        for hunk in place.hunks.iter().filter(|hunk| !hunk.is_text()) {
+            if place.whole_file_state(hunk) == HunkState::Accepted || place.is_later_than(hunk, accepted) {
+                found.insert(hunk.id.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl<'a> Place<'a> {
+    fn look(inside: &Inside, change: &'a FileChange) -> PortResult<Self> {
+        let read = |path: &str| {
+            read_state(inside.repository.workdir(), path).map_err(|error| PortError::new(error.to_string()))
+        };
+        let old_now = match change.old_path.as_deref().filter(|old| *old != change.path) {
+            Some(old) => read(old)?,
+            None => FileState::Absent,
+        };
+        Ok(Self { change, hunks: file_hunks(&texts_of(change)), now: read(&change.path)?, old_now })
+    }
+
+    /// Returns the text the text hunks belong into, and whether it is still at the old path.
+    fn current(&self) -> (String, bool) {
+        let text = |state: &FileState| match state {
+            FileState::Present { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
+            FileState::Absent => String::new(),
+        };
+        if self.now == FileState::Absent && self.old_now != FileState::Absent {
+            (text(&self.old_now), true)
+        } else {
+            (text(&self.now), false)
+        }
+    }
+
+    fn base_text(&self) -> &str {
+        match read_version(self.change.old.as_deref()) {
+            FileVersion::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    fn map(&self, accepted: &BTreeSet<HunkId>, rejected: &BTreeSet<HunkId>, current: &str) -> Vec<Mapped> {
+        if self.hunks.iter().any(Hunk::is_text) {
+            map_hunks(self.base_text(), &self.hunks, accepted, rejected, current)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn whole_file_state(&self, hunk: &Hunk) -> HunkState {
+        let side = |state: &'_ FileState| match state {
+            FileState::Present { bytes, mode } => (Some(bytes.clone()), Some(git_mode(*mode))),
+            FileState::Absent => (None, None),
+        };
+        let (bytes, mode) = side(&self.now);
+        let (old_bytes, _) = side(&self.old_now);
+        file_level_state(hunk, &FileNow { bytes: bytes.as_deref(), mode, old_path_bytes: old_bytes.as_deref() })
+    }
+
+    /// Tells whether an accepted new file is there, though edited since.
+    fn is_later_than(&self, hunk: &Hunk, accepted: &BTreeSet<HunkId>) -> bool {
+        hunk.kind == HunkKind::Create && accepted.contains(&hunk.id) && self.now != FileState::Absent
+    }
+
+    /// Adds the edits that put the wanted hunks in, and says what became of each.
+    fn plan(&self, choice: &Choice, edits: &mut Vec<CheckoutEdit>, reply: &mut AcceptReply) {
+        let (current, at_old_path) = self.current();
+        let mut move_it = false;
+        let mut mode = None;
+        let mut whole: Option<FileState> = None;
+        for hunk in self.hunks.iter().filter(|hunk| !hunk.is_text() && choice.wanted.contains(&hunk.id)) {
+            match self.whole_file_state(hunk) {
+                HunkState::Accepted => reply.hunks.push(hunk.id.clone()),
+                HunkState::Pending | HunkState::Reverted => {
+                    reply.hunks.push(hunk.id.clone());
+                    match hunk.kind {
+                        HunkKind::Rename => move_it = true,
+                        HunkKind::Mode => mode = hunk.new_mode.and_then(FileMode::from_git),
+                        HunkKind::Create | HunkKind::Binary | HunkKind::Delete => whole = Some(self.proposed()),
+                        HunkKind::Text => {}
+                    }
+                }
+                HunkState::Conflict => reply.conflicts.push((hunk.id.clone(), format!("{}: {CONFLICT}", hunk.path))),
+            }
+        }
+        let mapping = self.map(&choice.accepted, &choice.rejected, &current);
+        let mut pairs: Vec<(&Mapped, &Hunk)> = Vec::new();
+        for mapped in mapping.iter().filter(|mapped| choice.wanted.contains(&mapped.hunk)) {
+            let Some(hunk) = self.hunks.iter().find(|hunk| hunk.id == mapped.hunk) else { continue };
+            match mapped.state {
+                HunkState::Accepted => reply.hunks.push(hunk.id.clone()),
+                HunkState::Pending | HunkState::Reverted => {
+                    reply.hunks.push(hunk.id.clone());
+                    pairs.push((mapped, hunk));
+                }
+                HunkState::Conflict => reply.conflicts.push((hunk.id.clone(), format!("{}: {CONFLICT}", hunk.path))),
+            }
+        }
+        if let Some(write) = whole {
+            push(edits, &self.change.path, &self.now, write);
+            return;
+        }
+        if pairs.is_empty() && !move_it && mode.is_none() {
+            return;
+        }
+        let text = accept_all(&current, &pairs);
+        let source = if at_old_path { &self.old_now } else { &self.now };
+        let FileState::Present { bytes, mode: old_mode } = source else { return };
+        // Bytes that are not text are moved as they are.
+        let bytes = if pairs.is_empty() { bytes.clone() } else { text.into_bytes() };
+        let write = FileState::Present { bytes, mode: mode.unwrap_or(*old_mode) };
+        match self.change.old_path.as_deref().filter(|_| at_old_path) {
+            Some(old) if move_it => {
+                push(edits, old, &self.old_now, FileState::Absent);
+                push(edits, &self.change.path, &self.now, write);
+            }
+            Some(old) => push(edits, old, &self.old_now, write),
+            None => push(edits, &self.change.path, &self.now, write),
+        }
+    }
+
+    /// Returns the file as the proposal has it.
+    fn proposed(&self) -> FileState {
+        match &self.change.new {
+            None => FileState::Absent,
+            Some(bytes) => FileState::Present {
+                bytes: bytes.clone(),
+                mode: FileMode::from_git(self.change.new_mode).unwrap_or(FileMode::Regular),
+            },
+        }
+    }
+}
+
+fn push(edits: &mut Vec<CheckoutEdit>, path: &str, expect: &FileState, write: FileState) {
+    if *expect != write {
+        edits.push(CheckoutEdit { path: path.to_owned(), expect: expect.clone(), write });
+    }
+}
+
+fn git_mode(mode: FileMode) -> u32 {
+    match mode {
+        FileMode::Regular => 0o100_644,
+        FileMode::Executable => 0o100_755,
+        FileMode::Symlink => 0o120_000,
+    }
+}
