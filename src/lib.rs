@@ -6,8 +6,10 @@
 //! * [`protocol`]: the texts and types at the borders: files, sockets, editors, agents. Pure.
 //! * [`engine`]: the loop: one actor that owns the state, and the ports it reaches the world through.
 //! * [`infra`]: the only code that touches disk, git, processes, sockets and time.
+//! * [`lsp`]: a thin adapter; the only code that names tower-lsp or lsp-types.
 
 pub mod domain;
 pub mod engine;
 pub mod infra;
+pub mod lsp;
 pub mod protocol;

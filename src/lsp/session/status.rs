@@ -1,0 +1,229 @@
+//! An engine's snapshot in the words of the editor protocol.
+
+use super::links::{self, Link};
+use super::review::{Placed, mark_of};
+use super::root::Root;
+use crate::domain::decision::{Decision, DecisionKind};
+use crate::domain::event::Mark;
+use crate::domain::hunks::{Hunk, HunkKind};
+use crate::domain::review::HunkState;
+use crate::protocol::editor::{
+    AttemptStatus, CheckStatus, DecisionChoice, DecisionStatus, HunkStatus, ProposalFileResult, ProposalHunk,
+    ProposalResult, RunStatus, StatusNotification, StatusResult, TaskStatus,
+};
+use crate::protocol::engine_api::{AttemptText, ProposalSummary, ProposalView, RunView, TaskView};
+use std::collections::BTreeMap;
+
+/// Returns everything about a root.
+pub fn status(root: &Root) -> StatusResult {
+    let snapshot = &root.snapshot;
+    StatusResult {
+        root: root.uri(),
+        run: snapshot.run.as_ref().map(run),
+        tasks: snapshot.tasks.iter().map(|view| task(root, view)).collect(),
+        decisions: snapshot.decisions.iter().map(decision).collect(),
+        queue_problem: snapshot.queue_problem.clone(),
+        agents: snapshot.agents.clone(),
+        settings: snapshot.settings.clone(),
+    }
+}
+
+/// Returns what a status bar shows about a root; `problem` when its engine cannot be reached.
+pub fn notification(root: &Root, problem: Option<&str>) -> StatusNotification {
+    let snapshot = &root.snapshot;
+    let mut states = BTreeMap::new();
+    for view in &snapshot.tasks {
+        *states.entry(view.state.as_str().to_owned()).or_insert(0) += 1;
+    }
+    let pending = snapshot.tasks.iter().filter_map(|view| view.proposal.as_ref()).map(pending_count).sum();
+    let decisions = u32::try_from(snapshot.decisions.len()).unwrap_or(u32::MAX);
+    let problem = problem.or(snapshot.queue_problem.as_deref());
+    let blocked = states.get("blocked").copied().unwrap_or(0);
+    let health = match problem {
+        Some(_) => "error",
+        None if decisions > 0 || blocked > 0 => "warning",
+        None => "ok",
+    };
+    StatusNotification {
+        root: root.uri(),
+        health: health.to_owned(),
+        message: problem.map_or_else(|| sentence(root, decisions, pending), str::to_owned),
+        run: snapshot.run.as_ref().map(run),
+        states,
+        decisions,
+        pending,
+    }
+}
+
+fn sentence(root: &Root, decisions: u32, pending: u32) -> String {
+    let mut parts = Vec::new();
+    match &root.snapshot.run {
+        Some(run) if run.paused => parts.push("paused".to_owned()),
+        Some(run) => match (&run.task, run.attempt) {
+            (Some(task), Some(attempt)) => parts.push(format!("{task}, attempt {attempt}")),
+            _ => parts.push("running".to_owned()),
+        },
+        None => {}
+    }
+    let mut count = |n: u32, one: &str, many: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {}", if n == 1 { one } else { many }));
+        }
+    };
+    count(decisions, "question", "questions");
+    count(pending, "hunk to review", "hunks to review");
+    if parts.is_empty() { "idle".to_owned() } else { parts.join(", ") }
+}
+
+/// Returns how many hunks of a proposal wait for the person.
+pub fn pending_count(summary: &ProposalSummary) -> u32 {
+    let pending = summary.hunks.iter().filter(|hunk| hunk.state == Mark::Pending).count();
+    u32::try_from(pending).unwrap_or(u32::MAX)
+}
+
+/// Returns the run that is on.
+pub fn run(run: &RunView) -> RunStatus {
+    RunStatus {
+        id: run.id.clone(),
+        paused: run.paused,
+        stopping: run.stopping,
+        task: run.task.as_ref().map(ToString::to_string),
+        attempt: run.attempt,
+        agent: run.agent.clone(),
+    }
+}
+
+fn task(root: &Root, view: &TaskView) -> TaskStatus {
+    let text = |number: u32, what: AttemptText| {
+        links::to_uri(&root.path, &Link::Attempt { task: view.task.id.0.clone(), attempt: Some(number), what })
+    };
+    let attempts = view.attempts.iter().map(|attempt| AttemptStatus {
+        number: attempt.number,
+        agent: attempt.agent.clone(),
+        outcome: attempt.outcome.map(|outcome| outcome.as_str().to_owned()),
+        detail: attempt.detail.clone(),
+        prompt_uri: text(attempt.number, AttemptText::Prompt),
+        transcript_uri: text(attempt.number, AttemptText::Transcript),
+        checks_uri: text(attempt.number, AttemptText::Checks),
+    });
+    let hunks = view.proposal.iter().flat_map(|summary| &summary.hunks).map(|hunk| HunkStatus {
+        id: hunk.id.to_string(),
+        path: hunk.path.clone(),
+        mark: mark(&hunk.state).to_owned(),
+    });
+    TaskStatus {
+        id: view.task.id.to_string(),
+        title: view.task.title.clone(),
+        status: view.task.status.as_str().to_owned(),
+        state: view.state.as_str().to_owned(),
+        why: view.why.clone(),
+        attempts: attempts.collect(),
+        hunks: hunks.collect(),
+    }
+}
+
+/// Returns a decision.
+pub fn decision(decision: &Decision) -> DecisionStatus {
+    let options = decision.options.iter();
+    DecisionStatus {
+        id: decision.id.to_string(),
+        task: decision.task.as_ref().map(ToString::to_string),
+        kind: decision_kind(decision.kind).to_owned(),
+        question: decision.question.clone(),
+        options: options
+            .map(|option| DecisionChoice { label: option.label.clone(), detail: option.detail.clone() })
+            .collect(),
+        recommended: decision.recommended.clone(),
+        file: decision.evidence.file.clone(),
+        line: decision.evidence.line,
+    }
+}
+
+/// Returns a proposal; `placed` are its hunks in the open documents.
+pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, placed: &[Placed]) -> ProposalResult {
+    let link = |link: Link| links::to_uri(&root.path, &link);
+    let task = view.task.to_string();
+    let files = view.files.iter().map(|file| ProposalFileResult {
+        path: file.path.clone(),
+        old_path: file.old_path.clone(),
+        uri: root.file_uri(&file.path).map(String::from).unwrap_or_default(),
+        base_uri: link(Link::Base { task: task.clone(), path: file.path.clone() }),
+        proposal_uri: link(Link::Proposal { task: task.clone(), path: file.path.clone() }),
+        hunks: file.hunks.iter().map(|(hunk, _)| proposal_hunk(summary, hunk, placed)).collect(),
+    });
+    ProposalResult {
+        title: view.title.clone(),
+        attempt: view.attempt,
+        outcome: view.outcome.as_str().to_owned(),
+        summary: view.summary.clone(),
+        acceptance: view.acceptance.clone(),
+        checks: view
+            .checks
+            .iter()
+            .map(|check| CheckStatus { run: check.run.clone(), passed: check.passed, proof: check.is_proof() })
+            .collect(),
+        files: files.collect(),
+        uri: link(Link::Review { task: task.clone() }),
+        task,
+    }
+}
+
+fn proposal_hunk(summary: &ProposalSummary, hunk: &Hunk, placed: &[Placed]) -> ProposalHunk {
+    let place = placed.iter().find(|placed| placed.hunk.id == hunk.id);
+    let lines = place.map_or_else(
+        || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),
+        |placed| placed.mapped.lines.clone(),
+    );
+    ProposalHunk {
+        id: hunk.id.to_string(),
+        kind: kind(hunk.kind).to_owned(),
+        mark: mark(&mark_of(summary, &hunk.id)).to_owned(),
+        state: place.map(|placed| state(placed.mapped.state).to_owned()),
+        start_line: lines.start,
+        end_line: lines.end,
+        old_lines: hunk.old_lines.clone(),
+        new_lines: hunk.new_lines.clone(),
+        weakens_test: hunk.weakens_test.clone(),
+    }
+}
+
+/// Returns the word for a mark.
+pub fn mark(mark: &Mark) -> &'static str {
+    match mark {
+        Mark::Pending => "pending",
+        Mark::Accepted => "accepted",
+        Mark::Rejected { .. } => "rejected",
+    }
+}
+
+fn state(state: HunkState) -> &'static str {
+    match state {
+        HunkState::Pending => "pending",
+        HunkState::Accepted => "accepted",
+        HunkState::Reverted => "reverted",
+        HunkState::Conflict => "conflict",
+    }
+}
+
+fn kind(kind: HunkKind) -> &'static str {
+    match kind {
+        HunkKind::Rename => "rename",
+        HunkKind::Mode => "mode",
+        HunkKind::Create => "create",
+        HunkKind::Delete => "delete",
+        HunkKind::Binary => "binary",
+        HunkKind::Text => "text",
+    }
+}
+
+fn decision_kind(kind: DecisionKind) -> &'static str {
+    match kind {
+        DecisionKind::Clarification => "clarification",
+        DecisionKind::Permission => "permission",
+        DecisionKind::Budget => "budget",
+        DecisionKind::Conflict => "conflict",
+        DecisionKind::RepeatedFailure => "repeated_failure",
+        DecisionKind::Plan => "plan",
+        DecisionKind::Setup => "setup",
+    }
+}
