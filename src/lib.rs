@@ -7,7 +7,9 @@
 //! * [`engine`]: the loop: one actor that owns the state, and the ports it reaches the world through.
 //! * [`infra`]: the only code that touches disk, git, processes, sockets and time.
 //! * [`lsp`]: a thin adapter; the only code that names tower-lsp or lsp-types.
+//! * [`cli`]: one file per command, and the composition root.
 
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod infra;

@@ -1,0 +1,228 @@
+//! `accept`, `reject`, `send-back` and `undo`: decide about proposals without an editor.
+
+use super::context::{Context, find_task};
+use super::error::{data, usage};
+use super::hunk_numbers;
+use super::output;
+use super::review::proposal;
+use super::status_text::quoted;
+use super::style::{clean, count};
+use crate::domain::event::Mark;
+use crate::domain::hunks::HunkId;
+use crate::domain::queue::LiveState;
+use crate::domain::task::TaskId;
+use crate::engine::handle::{Events, Handle, unexpected};
+use crate::protocol::engine_api::{AcceptReply, ApiError, Command, Reply, Snapshot, TaskView};
+use clap::Args;
+use std::time::Duration;
+
+/// Options of `accept`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcceptArgs {
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Only these hunks: the numbers `review` prints, or ids. All that wait when none is given.
+    #[arg(long = "hunk", value_name = "N", num_args = 1.., value_delimiter = ',')]
+    pub hunks: Vec<String>,
+    /// With hunks rejected: finish the task with just what was accepted.
+    #[arg(long, conflicts_with = "hunks")]
+    pub only_accepted: bool,
+}
+
+/// Options of `reject`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectArgs {
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Only these hunks: the numbers `review` prints, or ids. All that wait when none is given.
+    #[arg(long = "hunk", value_name = "N", num_args = 1.., value_delimiter = ',')]
+    pub hunks: Vec<String>,
+    /// The reason, for the next attempt.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+}
+
+/// Options of `send-back`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct SendBackArgs {
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// What to do differently; may be given several times.
+    #[arg(long = "comment", value_name = "TEXT")]
+    pub comments: Vec<String>,
+}
+
+/// Puts hunks into the checkout.
+///
+/// # Errors
+///
+/// `Data` when some do not fit the files as they are now; the others are accepted all the same.
+pub async fn accept(context: &Context, args: AcceptArgs) -> Result<(), ApiError> {
+    let handle = context.connect().await?;
+    let task = TaskId(args.task);
+    let mut events = handle.subscribe();
+    if args.only_accepted {
+        some_accepted(&handle.snapshot().await?, &task)?;
+        handle.tell(Command::KeepAcceptedPart { task: task.clone() }).await?;
+    } else {
+        let hunks = named(&handle, &task, &args.hunks).await?;
+        let reply = accepted(handle.call(Command::Accept { task: task.clone(), hunks, write: true }).await?)?;
+        output::out(&accepted_text(&reply));
+        if !reply.conflicts.is_empty() {
+            return Err(conflict(&task, reply.conflicts.len()));
+        }
+    }
+    if let Some(view) = settled(&handle, &mut events, &task).await? {
+        output::line(&format!("{}: {}, {}", clean(&task.0), view.state.as_str(), clean(&view.why)));
+    }
+    Ok(())
+}
+
+/// Refuses to finish a task of which nothing was accepted.
+fn some_accepted(snapshot: &Snapshot, task: &TaskId) -> Result<(), ApiError> {
+    let proposal = find_task(snapshot, &task.0)?.proposal.as_ref();
+    if proposal.is_some_and(|proposal| proposal.hunks.iter().any(|hunk| hunk.state == Mark::Accepted)) {
+        return Ok(());
+    }
+    let id = quoted(&task.0);
+    Err(usage(format!("accept --only-accepted: nothing of task `{task}` is accepted"))
+        .with_hint(format!("ralph-sidecar send-back {id}, or ralph-sidecar drop {id}")))
+}
+
+fn conflict(task: &TaskId, number: usize) -> ApiError {
+    let number = count(number, "hunk does", "hunks do");
+    data(format!("failed to accept all of task `{task}`: {number} not fit the files as they are now"))
+        .with_hint(format!("ralph-sidecar send-back {} has the agent do them again", quoted(&task.0)))
+}
+
+/// How long to wait for the engine to see that the accepted text is on disk.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Returns the task once the engine has drawn its conclusion from what was decided: done, or what is missing.
+///
+/// # Errors
+///
+/// When the engine is gone.
+pub async fn settled(handle: &Handle, events: &mut Events, task: &TaskId) -> Result<Option<TaskView>, ApiError> {
+    let deadline = tokio::time::Instant::now() + SETTLE;
+    loop {
+        let view = handle.snapshot().await?.task(task).cloned();
+        let concludes = view.as_ref().and_then(|view| view.proposal.as_ref()).is_some_and(|proposal| {
+            let pending = proposal.hunks.iter().any(|hunk| hunk.state == Mark::Pending);
+            !pending && (proposal.part_kept || proposal.hunks.iter().all(|hunk| hunk.state == Mark::Accepted))
+        });
+        if !concludes || view.as_ref().is_none_or(|view| view.state != LiveState::Review) {
+            return Ok(view);
+        }
+        // Too late or nobody there: what is known now is what can be told.
+        if !matches!(tokio::time::timeout_at(deadline, events.next()).await, Ok(Some(_))) {
+            return Ok(view);
+        }
+    }
+}
+
+/// Says no to hunks.
+///
+/// # Errors
+///
+/// For an unknown task or hunk.
+pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError> {
+    let handle = context.connect().await?;
+    let task = TaskId(args.task);
+    let hunks = named(&handle, &task, &args.hunks).await?;
+    handle.tell(Command::Reject { task: task.clone(), hunks, why: args.why }).await?;
+    let id = quoted(&task.0);
+    output::line(&format!("rejected; to have it done again: ralph-sidecar send-back {id}"));
+    let rest = match some_accepted(&handle.snapshot().await?, &task) {
+        Ok(()) => format!("ralph-sidecar accept {id} --only-accepted"),
+        Err(_) => format!("ralph-sidecar drop {id}"),
+    };
+    output::line(&format!("to finish without it: {rest}"));
+    Ok(())
+}
+
+/// Returns a proposal to the agent, with what was rejected and the comments.
+///
+/// # Errors
+///
+/// For a task without a proposal.
+pub async fn send_back(context: &Context, args: SendBackArgs) -> Result<(), ApiError> {
+    let task = TaskId(args.task);
+    let comments = args.comments;
+    context.connect().await?.tell(Command::SendBack { task: task.clone(), comments }).await?;
+    output::line(&format!("{} goes back to the agent: ralph-sidecar run", clean(&task.0)));
+    Ok(())
+}
+
+/// Takes back what the engine last wrote into the checkout.
+///
+/// # Errors
+///
+/// When there is nothing, or the files changed since.
+pub async fn undo(context: &Context) -> Result<(), ApiError> {
+    let reply = accepted(context.connect().await?.call(Command::Undo).await?)?;
+    for path in &reply.written {
+        output::line(&format!("restored {}", clean(path)));
+    }
+    output::line(&format!("{} again", count(reply.hunks.len(), "hunk waits", "hunks wait")));
+    Ok(())
+}
+
+async fn named(handle: &Handle, task: &TaskId, typed: &[String]) -> Result<Vec<HunkId>, ApiError> {
+    if typed.is_empty() {
+        return Ok(Vec::new());
+    }
+    hunk_numbers::resolve(&proposal(handle, task.clone()).await?, typed)
+}
+
+fn accepted(reply: Reply) -> Result<AcceptReply, ApiError> {
+    match reply {
+        Reply::Accepted(reply) => Ok(reply),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Renders what accepting did, without the conflicts' way out.
+pub fn accepted_text(reply: &AcceptReply) -> String {
+    let mut out = format!("accepted {}", count(reply.hunks.len(), "hunk", "hunks"));
+    if !reply.written.is_empty() {
+        out.push_str(&format!(", wrote {}", clean(&reply.written.join(", "))));
+    }
+    out.push('\n');
+    for (hunk, why) in &reply.conflicts {
+        out.push_str(&format!("conflict {hunk}: {}\n", clean(why)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_finished_only_with_something_accepted() {
+        use super::super::samples;
+        let mut snapshot = samples::snapshot();
+        let task = TaskId::from("add-greeting");
+        assert_eq!(some_accepted(&snapshot, &task), Ok(()));
+        for hunk in &mut snapshot.tasks[0].proposal.as_mut().expect("a proposal").hunks {
+            hunk.state = Mark::Rejected { why: None };
+        }
+        let refused = some_accepted(&snapshot, &task).expect_err("nothing is accepted");
+        assert!(refused.hint.expect("a hint").contains("drop add-greeting"));
+        assert!(some_accepted(&snapshot, &TaskId::from("pick-name")).is_err());
+    }
+
+    #[test]
+    fn what_accepting_did() {
+        let reply = AcceptReply {
+            hunks: vec!["111111aaaaaa".into()],
+            written: vec!["a.txt".into(), "b.txt".into()],
+            conflicts: vec![("222222bbbbbb".into(), "the lines changed since".into())],
+        };
+        insta::assert_snapshot!(accepted_text(&reply), @r"
+        accepted 1 hunk, wrote a.txt, b.txt
+        conflict 222222bbbbbb: the lines changed since
+        ");
+    }
+}

@@ -1,0 +1,94 @@
+//! Milestones as lines for people.
+
+use crate::cli::style::{Style, clean, one_line};
+use crate::domain::decision::Decision;
+use crate::domain::outcome::Outcome;
+use crate::domain::queue::LiveState;
+use crate::protocol::engine_api::Milestone;
+
+/// Longest sentence put behind an outcome, in characters.
+const DETAIL_WIDTH: usize = 160;
+
+/// Renders a milestone as one line without its end; none for those that other lines already tell.
+pub fn line(milestone: &Milestone, style: Style) -> Option<String> {
+    Some(match milestone {
+        Milestone::RunStarted { run } => format!("run {run} started"),
+        Milestone::AttemptStarted { task, attempt, agent } => {
+            format!("{}: attempt {attempt} with {}", clean(&task.0), clean(agent))
+        }
+        Milestone::AttemptEnded { task, attempt, outcome, detail } => {
+            let word = coloured(*outcome, style);
+            let detail = one_line(detail, DETAIL_WIDTH);
+            let colon = if detail.is_empty() { "" } else { ": " };
+            format!("{}: attempt {attempt} {word}{colon}{detail}", clean(&task.0))
+        }
+        Milestone::TaskState { task, to, .. } => match to {
+            LiveState::Stale => format!("{}: {}", clean(&task.0), style.yellow("stale")),
+            LiveState::Done => format!("{}: {}", clean(&task.0), style.green("done")),
+            _ => return None,
+        },
+        Milestone::DecisionRequested { decision } => asked(decision, style),
+        Milestone::DecisionResolved { id, answer } => match answer {
+            Some(answer) => format!("{id} was answered in the {}", clean(&answer.by)),
+            None => format!("{id} is no longer asked"),
+        },
+        Milestone::RunEnded { .. } => return None,
+    })
+}
+
+fn asked(decision: &Decision, style: Style) -> String {
+    let who = decision.task.as_ref().map_or("the run".to_owned(), |task| clean(&task.0).into_owned());
+    let labels: Vec<String> = decision
+        .options
+        .iter()
+        .enumerate()
+        .map(|(index, option)| format!("[{}] {}", index + 1, one_line(&option.label, 60)))
+        .collect();
+    let options = if labels.is_empty() { String::new() } else { format!(" {}", labels.join(" ")) };
+    let id = style.yellow(&decision.id.0);
+    format!("{who} asks {id}: {}{options}", one_line(&decision.question, DETAIL_WIDTH))
+}
+
+fn coloured(outcome: Outcome, style: Style) -> String {
+    let word = outcome.as_str();
+    match outcome {
+        Outcome::Verified => style.green(word),
+        Outcome::Unchecked | Outcome::NeedsDecision | Outcome::Cancelled => style.yellow(word),
+        _ => style.red(word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+    use crate::domain::event::RunEndReason;
+
+    #[test]
+    fn plain_lines() {
+        let task = || "add-greeting".into();
+        let milestones = [
+            Milestone::RunStarted { run: "r1".into() },
+            Milestone::TaskState { task: task(), from: Some(LiveState::Ready), to: LiveState::Running },
+            Milestone::AttemptStarted { task: task(), attempt: 1, agent: "claude".into() },
+            Milestone::AttemptEnded {
+                task: task(),
+                attempt: 1,
+                outcome: Outcome::VerifyFailed,
+                detail: "`sh test.sh` failed\nwith \u{1b}[31mstatus 1".into(),
+            },
+            Milestone::DecisionRequested { decision: samples::decision() },
+            Milestone::TaskState { task: task(), from: Some(LiveState::Running), to: LiveState::Blocked },
+            Milestone::DecisionResolved { id: samples::decision().id, answer: None },
+            Milestone::RunEnded { run: "r1".into(), reason: RunEndReason::Finished, union: None },
+        ];
+        let lines: Vec<String> = milestones.iter().filter_map(|milestone| line(milestone, Style::PLAIN)).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        run r1 started
+        add-greeting: attempt 1 with claude
+        add-greeting: attempt 1 verify_failed: `sh test.sh` failed with ␛[31mstatus 1
+        pick-name asks d1: Which name? [1] Ada [2] Grace
+        d1 is no longer asked
+        ");
+    }
+}
