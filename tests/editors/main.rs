@@ -1,0 +1,18 @@
+//! Real editors against the built program, driven as a person would; `tests/run editors` installs and runs them.
+
+mod neovim;
+mod world;
+
+mod nvim_0_12 {
+    #[test]
+    fn the_main_job_from_a_selection_to_the_saved_file() {
+        super::neovim::play("RALPH_TEST_NVIM_0_12", "whole_path", |_| ());
+    }
+}
+
+mod nvim_0_10 {
+    #[test]
+    fn a_pending_hunk_is_seen_accepted_and_saved() {
+        super::neovim::play("RALPH_TEST_NVIM_0_10", "short_path", super::world::World::bring_to_review);
+    }
+}
