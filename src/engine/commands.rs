@@ -112,13 +112,17 @@ async fn snapshot(context: &Context) -> Result<Snapshot, ApiError> {
 /// Fills in what comes from the configuration.
 pub fn with_settings(root: &Path, layers: PortResult<Layers>, mut snapshot: Snapshot) -> Snapshot {
     snapshot.root = root.to_path_buf();
-    match layers {
+    let configured = match layers {
         Ok((layers, _)) => {
             let settings = Settings::resolve(&layers);
             snapshot.agents = settings.agents.keys().cloned().collect();
-            snapshot.settings = serde_json::to_value(&settings).unwrap_or_default();
+            serde_json::to_value(&settings).unwrap_or_default()
         }
-        Err(error) => snapshot.settings = serde_json::json!({ "error": error.to_string() }),
+        Err(error) => serde_json::json!({ "error": error.to_string() }),
+    };
+    // A run keeps the settings it was started with, whatever the files say meanwhile.
+    if snapshot.settings.is_null() {
+        snapshot.settings = configured;
     }
     snapshot
 }

@@ -11,7 +11,8 @@ use crate::protocol::engine_api::{
 };
 use std::collections::BTreeSet;
 
-/// Makes the snapshot of a state; `settings` and `agents` come from the configuration.
+/// Makes the snapshot of a state. Its `settings` are those of the run that is on, and null when none is: then they, as the
+/// `agents` always, come from the configuration.
 pub fn snapshot(state: &State, seq: u64, queue_problem: Option<String>) -> Snapshot {
     let (decisions, answered) = state.decisions.iter().cloned().partition(|decision| decision.is_open());
     Snapshot {
@@ -23,6 +24,7 @@ pub fn snapshot(state: &State, seq: u64, queue_problem: Option<String>) -> Snaps
         run: run_view(state),
         last_run: ended_view(state),
         queue_problem,
+        settings: state.run.as_ref().map(|run| run.settings.effective.clone()).unwrap_or_default(),
         ..Snapshot::default()
     }
 }

@@ -365,3 +365,22 @@ async fn nothing_is_written_below_an_unsaved_queue() {
     drop(other);
     place.nothing_left();
 }
+
+#[test]
+fn status_tells_the_settings_of_the_run_that_is_on() {
+    let place = Place::new(&["one"], CHECK);
+    let gate = Gate::new(&place, "agent");
+    let agent = place.agent(Some(&gate));
+    let attempts = || {
+        let status: serde_json::Value = serde_json::from_str(&place.ok(&["status", "--json"])).expect("JSON");
+        status["settings"]["limits"]["attempts"].clone()
+    };
+    let front = place.start(&["run", "--agent", &agent, "--attempts", "2"]);
+    gate.wait();
+    assert_eq!(attempts(), 2, "of the run");
+    gate.open();
+    let (code, said) = front.end();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(attempts(), 4, "of the configuration");
+    place.nothing_left();
+}
