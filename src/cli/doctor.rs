@@ -192,13 +192,16 @@ fn agents(settings: &Settings, path: Option<&std::ffi::OsStr>, root: &Path, find
     }
     for (name, agent) in &settings.agents {
         let found = match agent.kind {
-            AgentKind::Command => agent.command.first().and_then(|program| find_program(program, path, root)),
+            AgentKind::Command | AgentKind::Acp | AgentKind::Claude | AgentKind::Codex => {
+                agent.program().first().and_then(|program| find_program(program, path, root))
+            }
+            AgentKind::BuiltIn => std::env::current_exe().ok(),
             AgentKind::Scripted => agent.script.as_ref().map(|script| root.join(script)).filter(|path| path.is_file()),
         };
         findings.push(match found {
             Some(path) => Finding::fine("agents", format!("{name}: {}", path.display())),
             None => {
-                let program = agent.command.first().or(agent.script.as_ref()).cloned().unwrap_or_default();
+                let program = agent.program().first().or(agent.script.as_ref()).cloned().unwrap_or_default();
                 let problem = Finding::problem("agents", format!("{name}: `{program}` was not found"));
                 Finding { hint: Some("install it, or put its folder on PATH".to_owned()), ..problem }
             }

@@ -5,6 +5,7 @@
 //! program together.
 
 mod accept;
+mod agent;
 mod answer;
 mod approve;
 pub mod compose;
@@ -130,6 +131,9 @@ pub enum Verb {
     Supervise { spec: PathBuf },
     #[command(hide = true)]
     ScriptedAgent { script: PathBuf },
+    /// Drives an agent through one turn.
+    #[command(hide = true)]
+    Agent { order: PathBuf },
 }
 
 impl Verb {
@@ -142,7 +146,8 @@ impl Verb {
             | Self::Schema { .. }
             | Self::Report(_)
             | Self::Supervise { .. }
-            | Self::ScriptedAgent { .. } => return None,
+            | Self::ScriptedAgent { .. }
+            | Self::Agent { .. } => return None,
             Self::Init(_) => "write the configuration",
             Self::Plan(_) => "plan",
             Self::Approve(_) => "approve tasks",
@@ -232,6 +237,7 @@ fn perform(context: &Context, verb: Verb) -> Result<u8, ApiError> {
         Verb::Lsp => return block_on(context, lsp::run(context)),
         Verb::Report(command) => report::run(command)?,
         Verb::ScriptedAgent { script } => return scripted_agent::run(&script),
+        Verb::Agent { order } => return agent::run(&order),
         // These need nothing of what the others get, and never come this far.
         Verb::Supervise { .. } | Verb::Engine(_) => {}
     }
@@ -274,7 +280,7 @@ mod tests {
         let names: Vec<String> =
             CommandLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
         for name in "init plan approve drop run status tasks review accept reject send-back decisions answer pause \
-                     resume stop steer log undo doctor trust schema report lsp engine demo supervise scripted-agent"
+                     resume stop steer log undo doctor trust schema report lsp engine demo supervise scripted-agent agent"
             .split_whitespace()
         {
             assert!(names.iter().any(|known| known == name), "{name}");

@@ -182,6 +182,9 @@ pub enum Event {
         attempt: AttemptId,
         run: RunId,
         agent: String,
+        /// The model that was chosen; the agent's own default when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
         slot: String,
         clean: bool,
         at_ms: i64,

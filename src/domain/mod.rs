@@ -1,10 +1,11 @@
 //! Pure rules. Nothing here knows tokio, the file system, processes, the environment, the clock, git2 or lsp-types.
 //!
 //! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]), how an attempt ends
-//! ([`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
+//! ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
 //! facts ([`event`]), what they add up to ([`state`], [`queue`]), and what happens next ([`reduce`]).
 
 pub mod decision;
+pub mod ending;
 pub mod event;
 pub mod hunks;
 pub mod outcome;

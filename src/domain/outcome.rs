@@ -1,5 +1,6 @@
 //! The typed end of an attempt, and the evidence kept with it; see section 6 of the design.
 
+use super::ending::Ending;
 use serde::{Deserialize, Serialize};
 
 /// How an attempt ended. Decided by the engine; an agent's claim is only one of the things it looks at.
@@ -169,6 +170,9 @@ pub struct AttemptEnd {
     /// A check of the configuration that is red on the untouched base: a `setup` decision, charged to nobody.
     #[serde(default)]
     pub red_on_base: Option<String>,
+    /// How the agent's own program ended, where a driver of ours heard it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
 impl AttemptEnd {
@@ -187,6 +191,7 @@ impl AttemptEnd {
             otherwise: None,
             hunks: Vec::new(),
             red_on_base: None,
+            ending: None,
         }
     }
 

@@ -48,6 +48,29 @@ pub enum Report {
     SuggestTask { task: serde_json::Value },
     /// The plan of plan mode.
     SubmitPlan { plan: serde_json::Value },
+    /// What a reviewer found; without findings it approves.
+    Review {
+        summary: String,
+        #[serde(default)]
+        findings: Vec<Finding>,
+    },
+    /// An answer to a question that came through the inbox.
+    Reply { to: String, text: String },
+    /// What whoever goes on with the task has to know.
+    Handoff { text: String },
+}
+
+/// Something a reviewer wants changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Path relative to the repository root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// 1-based, in the new text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// What is wrong and what would be right.
+    pub text: String,
 }
 
 /// An option the agent did not take.

@@ -104,6 +104,7 @@ async fn run_once(
         stop: Vec::new(),
         activity: None,
         marker: site.marker.clone(),
+        fence: None,
     };
     let mut running = context.world.processes.start(order).await?;
     let stopper = running.stopper();

@@ -10,6 +10,7 @@ use crate::domain::report::Report;
 use crate::domain::state::State;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Role, Settings};
+use crate::protocol::drive::{Budget, DriveOrder};
 use crate::protocol::engine_api::{ApiError, ErrorKind, PlanReply, PlanRequest, Reply};
 use crate::protocol::plan_text::{Plan, last_fenced_block, parse_plan};
 use std::collections::{BTreeMap, HashMap};
@@ -237,9 +238,19 @@ impl Session<'_> {
         let slot = world.workshop.fill_slot(SLOT, &point.commit).await?;
         let (mailbox, mut mail) = world.processes.mailbox(&format!("plan-{}", self.id), round).await?;
         let limits = &self.settings.limits;
+        let drive = DriveOrder {
+            name: name.to_owned(),
+            agent: agent.clone(),
+            role: Role::Planner,
+            model: agent.models.first().cloned(),
+            prompt: prompt.clone(),
+            session: None,
+            budget: Budget::default(),
+            fenced: false,
+        };
         let order = ProcessOrder {
             folder: folder.clone(),
-            argv: agent_argv(agent, &world.processes.own_program(), &world.root),
+            argv: agent_argv(world, drive, &folder).await?,
             cwd: slot,
             env: self.env(agent, &prompt, &mailbox, &nonce, round),
             stdin: Some(prompt),
@@ -248,6 +259,7 @@ impl Session<'_> {
             stop: agent.stop_steps().to_vec(),
             activity: Some(mailbox),
             marker: format!("plan-{}-{round}", self.id),
+            fence: None,
         };
         let mut running = world.processes.start(order).await?;
         let stopper = running.stopper();

@@ -4,7 +4,7 @@ use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
-use crate::protocol::config::{Config, Layer, StopStep};
+use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
 use crate::protocol::engine_api::{AcceptReply, Buffer, ProposalFile};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -342,6 +342,19 @@ pub struct ProcessOrder {
     pub activity: Option<PathBuf>,
     /// Found again in every process of its tree.
     pub marker: String,
+    /// Where it and what it starts may write, where the system can hold them to that; anywhere when absent.
+    pub fence: Option<Fence>,
+}
+
+/// What an attempt's processes may write to. What every process needs (devices, its own temporary folder), the slot's
+/// own git files and the object store come with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fence {
+    /// The slot; absent for who may only read it.
+    pub slot: Option<PathBuf>,
+    pub mailbox: Option<PathBuf>,
+    /// Whose caches and session folders may be written to.
+    pub agent: Option<AgentConfig>,
 }
 
 /// How a process ended.

@@ -3,10 +3,11 @@
 //! Reading order: writing safely ([`durable`], [`watch`]); where things are kept ([`paths`], [`journal`],
 //! [`queue_store`], [`settings_source`], [`trust`]); git ([`repository`], [`slots`], [`checkout`], and [`workshop`],
 //! which is all of them as the engine asks for it); processes ([`processes`], [`supervisor`], [`mailbox`], [`scripted`],
-//! and [`runner`], likewise); and how front ends reach an engine ([`engine_lock`], [`identity`], [`socket`],
+//! [`agents`], and [`runner`], likewise); and how front ends reach an engine ([`engine_lock`], [`identity`], [`socket`],
 //! [`launch`]).
 
 pub mod agent_side;
+pub mod agents;
 pub mod checkout;
 pub mod durable;
 pub mod engine_lock;

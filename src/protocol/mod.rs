@@ -1,6 +1,8 @@
 //! Pure types and texts at the borders.
 
+pub mod agent_lines;
 pub mod config;
+pub mod drive;
 pub mod editor;
 pub mod engine_api;
 pub mod jsonc;

@@ -270,7 +270,7 @@ impl Next {
         let attempt = AttemptId { task, number };
         self.order(Effect::RunAttempt { attempt: attempt.clone() });
         let slot = "slot-1".to_owned();
-        self.emit(Event::AttemptStarted { attempt, run, agent, slot, clean, at_ms: self.now_ms });
+        self.emit(Event::AttemptStarted { attempt, run, agent, model: None, slot, clean, at_ms: self.now_ms });
     }
 
     /// Asks a person when tasks could run but for want of an agent.

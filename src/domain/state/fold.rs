@@ -179,7 +179,7 @@ impl State {
 
     fn apply_attempt(&mut self, event: &Event) {
         match event {
-            Event::AttemptStarted { attempt, run, agent, slot, clean, at_ms } => {
+            Event::AttemptStarted { attempt, run, agent, model, slot, clean, at_ms } => {
                 if let Some(current) = &mut self.run {
                     current.active = Some(attempt.clone());
                     current.finishing = false;
@@ -192,6 +192,7 @@ impl State {
                     number: attempt.number,
                     run: run.clone(),
                     agent: agent.clone(),
+                    model: model.clone(),
                     slot: slot.clone(),
                     clean: *clean,
                     started_at_ms: *at_ms,

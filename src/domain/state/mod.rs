@@ -76,6 +76,7 @@ pub struct Attempt {
     pub number: u32,
     pub run: RunId,
     pub agent: String,
+    pub model: Option<String>,
     pub slot: String,
     pub clean: bool,
     pub started_at_ms: i64,

@@ -6,12 +6,13 @@ use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::reduce::Input;
 use crate::domain::report::Report;
 use crate::engine::checks::stopped;
-use crate::engine::ports::{Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Running};
+use crate::engine::ports::{Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Running, World};
 use crate::engine::prompt;
-use crate::protocol::config::{AgentConfig, AgentKind, Claims};
+use crate::protocol::config::{AgentConfig, AgentKind, Claims, Role};
+use crate::protocol::drive::{Budget, DriveOrder};
 use crate::protocol::plan_text::last_fenced_block;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How much of a transcript's end is looked at for the fenced block and the last words, in bytes.
@@ -67,9 +68,19 @@ impl Job {
         world.processes.write(prompt.clone(), text).await?;
         let (mailbox, mail) = world.processes.mailbox(&self.key.0, self.id.number).await?;
         let limits = self.settings.limits.for_task(&self.task.limits);
+        let drive = DriveOrder {
+            name: self.record.agent.clone(),
+            agent: agent.clone(),
+            role: Role::Implementer,
+            model: self.record.model.clone(),
+            prompt: prompt.clone(),
+            session: None,
+            budget: Budget::default(),
+            fenced: false,
+        };
         let order = ProcessOrder {
             folder: self.folder.clone(),
-            argv: agent_argv(agent, &world.processes.own_program(), &world.root),
+            argv: agent_argv(world, drive, &self.folder).await?,
             cwd: start.slot.clone(),
             env: self.agent_env(agent, &prompt, &mailbox, &world.processes.tool_folder()),
             stdin: Some(prompt),
@@ -78,6 +89,7 @@ impl Job {
             stop: agent.stop_steps().to_vec(),
             activity: Some(mailbox),
             marker: self.marker.clone(),
+            fence: None,
         };
         if *self.stop.borrow() {
             return Ok(AgentEnd { end: ProcessEnd::Stopped, verdict: None, last_words: String::new() });
@@ -206,14 +218,20 @@ impl Job {
     }
 }
 
-/// Returns the command line of an agent.
-pub(in crate::engine) fn agent_argv(agent: &AgentConfig, own_program: &Path, root: &Path) -> Vec<String> {
-    match agent.kind {
-        AgentKind::Command => agent.command.clone(),
-        AgentKind::Scripted => {
-            let script = agent.script.clone().unwrap_or_default();
-            let script: PathBuf = root.join(script);
-            vec![own_program.display().to_string(), "scripted-agent".into(), script.display().to_string()]
-        }
+/// Returns the command line that starts the agent, or its driver, whose order is written into the folder.
+pub(in crate::engine) async fn agent_argv(world: &World, drive: DriveOrder, folder: &Path) -> PortResult<Vec<String>> {
+    let own_program = world.processes.own_program().display().to_string();
+    let agent = &drive.agent;
+    if agent.is_driven() {
+        let file = folder.join("drive.json");
+        let text = serde_json::to_string_pretty(&drive).unwrap_or_default();
+        world.processes.write(file.clone(), text).await?;
+        return Ok(vec![own_program, "agent".into(), file.display().to_string()]);
     }
+    Ok(match &agent.script {
+        Some(script) if agent.kind == AgentKind::Scripted => {
+            vec![own_program, "scripted-agent".into(), world.root.join(script).display().to_string()]
+        }
+        _ => agent.command.clone(),
+    })
 }

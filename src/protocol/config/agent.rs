@@ -5,6 +5,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// An agent and how it is driven.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +25,18 @@ pub struct AgentConfig {
     /// Models to try in order; empty means the agent's own default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// For `built-in`: the base address of the endpoint; Ollama on this machine when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// For `built-in`: the environment variable that holds the key of the endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_env: Option<String>,
+    /// Whether your own instructions, servers and settings of the agent apply; by default they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherit: Option<bool>,
+    /// Further folders the agent may write to, besides those every agent of its kind may; `~` is your home folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<String>,
     /// Environment variables set for the agent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -41,6 +54,14 @@ pub enum AgentKind {
     Command,
     /// A built-in agent that follows a script, for tests and demonstrations.
     Scripted,
+    /// Any agent that speaks the Agent Client Protocol over its standard streams.
+    Acp,
+    /// Claude Code.
+    Claude,
+    /// Codex.
+    Codex,
+    /// Our own agent on a model: of Ollama on this machine, or of any endpoint that speaks as OpenAI does.
+    BuiltIn,
 }
 
 /// What counts as the agent's claim that it finished; our checks decide either way.
@@ -72,11 +93,31 @@ impl AgentConfig {
     pub fn trust_string(&self) -> String {
         let command = match self.kind {
             AgentKind::Command => join(&self.command),
+            AgentKind::Acp => join(&[&["acp".to_owned()], self.command.as_slice()].concat()),
+            AgentKind::Claude | AgentKind::Codex => join(self.program()),
+            // What it is told goes there.
+            AgentKind::BuiltIn => join(&["built-in".to_owned(), self.url.clone().unwrap_or_default()]),
             AgentKind::Scripted => join(&["scripted".to_owned(), self.script.clone().unwrap_or_default()]),
         };
         // Written as a shell would read assignments, which no word of a command can look like once it is quoted.
         let assignments = self.env.iter().map(|(name, value)| format!("{name}={}", join(std::slice::from_ref(value))));
         assignments.chain([command]).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the program with its first arguments: what the configuration says, or the one every such agent has.
+    pub fn program(&self) -> &[String] {
+        static CLAUDE: LazyLock<[String; 1]> = LazyLock::new(|| ["claude".to_owned()]);
+        static CODEX: LazyLock<[String; 1]> = LazyLock::new(|| ["codex".to_owned()]);
+        match self.kind {
+            AgentKind::Claude if self.command.is_empty() => &*CLAUDE,
+            AgentKind::Codex if self.command.is_empty() => &*CODEX,
+            _ => &self.command,
+        }
+    }
+
+    /// Tells whether a driver of ours speaks with it, whose output is lines of [`crate::protocol::agent_lines`].
+    pub fn is_driven(&self) -> bool {
+        matches!(self.kind, AgentKind::Acp | AgentKind::Claude | AgentKind::Codex | AgentKind::BuiltIn)
     }
 
     /// Returns the signals to send, in order.

@@ -16,7 +16,7 @@ pub enum AgentChoice {
 pub const INLINE_AGENT: &str = "command-line";
 
 impl AgentChoice {
-    /// Reads `NAME`, `command:PROGRAM ARGS` or `scripted:FILE`; the error is a sentence for the person who typed it.
+    /// Reads `NAME`, `command:PROGRAM ARGS`, `acp:PROGRAM ARGS` or `scripted:FILE`; the error is a sentence for the person who typed it.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(line) = text.strip_prefix("command:") {
             let command = split(line).map_err(|reason| format!("read --agent '{text}': {reason}"))?;
@@ -28,6 +28,10 @@ impl AgentChoice {
             }
             let script = Some(file.to_owned());
             return Ok(Self::Inline(AgentConfig { kind: AgentKind::Scripted, script, ..AgentConfig::default() }));
+        }
+        if let Some(line) = text.strip_prefix("acp:") {
+            let command = split(line).map_err(|reason| format!("read --agent '{text}': {reason}"))?;
+            return Ok(Self::Inline(AgentConfig { kind: AgentKind::Acp, command, ..AgentConfig::default() }));
         }
         if text.trim().is_empty() {
             return Err("read --agent: give the name of an agent or `command:PROGRAM ARGS`".to_owned());
