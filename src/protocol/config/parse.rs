@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn errors_name_place_and_way_out() {
-        let e = error("{\n \"agents\": {\"a\": {\"kind\": \"claude\"}}}");
+        let e = error("{\n \"agents\": {\"a\": {\"kind\": \"magic\"}}}");
         assert_eq!((e.path.as_str(), e.line, e.column), ("agents.a.kind", 2, 27));
         assert!(e.message.contains("`command`") && e.message.contains("`scripted`"), "{e}");
         assert!(e.hint.is_some());
