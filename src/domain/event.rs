@@ -1,9 +1,10 @@
 //! Facts. They are journaled, and folding them gives the state; their serde form is the journal's only format.
 
 use super::decision::{Answer, Decision, DecisionId};
+use super::ending::Usage;
 use super::hunks::HunkId;
 use super::outcome::AttemptEnd;
-use super::report::Report;
+use super::report::{Finding, Report};
 use super::settings::RunSettings;
 use super::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
@@ -208,6 +209,28 @@ pub enum Event {
         attempt: AttemptId,
         id: String,
         report: Report,
+    },
+    /// A reviewer with a fresh context was asked about what passed its checks.
+    ReviewRequested {
+        attempt: AttemptId,
+        /// 1-based: which review of the task since a person last looked at it.
+        round: u32,
+        agent: String,
+        base: String,
+        head: String,
+    },
+    /// What the reviewer said; without findings and without a failure it approves.
+    ReviewGiven {
+        attempt: AttemptId,
+        round: u32,
+        summary: String,
+        #[serde(default)]
+        findings: Vec<Finding>,
+        /// Why there is no review.
+        #[serde(default)]
+        failure: Option<String>,
+        #[serde(default)]
+        usage: Usage,
     },
     AttemptEnded {
         attempt: AttemptId,

@@ -34,7 +34,7 @@ use super::outcome::AttemptEnd;
 use super::queue;
 use super::report::Report;
 use super::settings::RunSettings;
-use super::state::{Prepared, State};
+use super::state::{Prepared, Review, ReviewGiven, State};
 use super::task::{Goal, Status, Task, TaskId};
 use std::collections::BTreeSet;
 
@@ -119,6 +119,16 @@ pub enum Input {
         attempt: AttemptId,
         id: String,
         report: Report,
+    },
+    /// A reviewer is asked; journaled before it starts.
+    ReviewRequested {
+        attempt: AttemptId,
+        review: Review,
+    },
+    /// The review that is on was given, or failed.
+    ReviewGiven {
+        attempt: AttemptId,
+        given: ReviewGiven,
     },
     Ended {
         attempt: AttemptId,
@@ -311,6 +321,8 @@ impl Next {
                 }
             }
             Input::Reported { attempt, id, report } => self.reported(attempt, id, report),
+            Input::ReviewRequested { attempt, review } => self.review_requested(attempt, review),
+            Input::ReviewGiven { attempt, given } => self.review_given(attempt, given),
             Input::Ended { attempt, end } => self.ended(attempt, end),
             Input::Moved { task, from, result } => self.moved(task, &from, result),
             Input::UnionChecked { report } => self.union_checked(report),

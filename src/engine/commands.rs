@@ -2,7 +2,7 @@
 
 use super::context::{Context, from_port};
 use super::ports::{Layers, PortResult, QueueEdit, World};
-use super::{planner, view};
+use super::{planner, texts, view};
 use crate::domain::decision::Answer;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
@@ -13,7 +13,7 @@ use crate::domain::state::{Proposal, State, effective_status};
 use crate::domain::task::{Status, TaskId};
 use crate::protocol::config::{AgentChoice, Config, INLINE_AGENT, Layer, Role, Settings, trust_string};
 use crate::protocol::engine_api::{
-    AcceptReply, ApiError, AttemptText, Command, ErrorKind, ProposalFile, ProposalView, Reply, Snapshot, StartRequest,
+    AcceptReply, ApiError, Command, ErrorKind, ProposalFile, ProposalView, Reply, Snapshot, StartRequest,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -74,7 +74,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             context.hold_queue(held);
             Ok(Reply::Done)
         }
-        Command::Text { task, attempt, what } => text(context, &task, attempt, what).await,
+        Command::Text { task, attempt, what } => texts::text(context, &task, attempt, what).await.map(Reply::Text),
         Command::Report { attempt, report } => {
             let id = format!("socket-{:016x}", context.world.clock.random());
             context.input(Input::Reported { attempt, id, report }).await;
@@ -159,8 +159,16 @@ pub async fn settings_for(
 
 /// Returns the command strings of the settings that a role needs; what was typed is trusted by typing it.
 pub fn commands_of(settings: &Settings, role: Role) -> Vec<String> {
-    let agents = settings.agents_for(role).filter(|(name, _)| *name != INLINE_AGENT);
-    let mut commands: Vec<String> = agents.map(|(_, agent)| agent.trust_string()).collect();
+    // Whoever reviews what this role did runs with it.
+    let reviewed = role == Role::Implementer && settings.is_named(Role::Reviewer);
+    let reviewers = settings.agents_for(Role::Reviewer).filter(|_| reviewed);
+    let agents = settings.agents_for(role).chain(reviewers).filter(|(name, _)| *name != INLINE_AGENT);
+    let mut commands: Vec<String> = Vec::new();
+    for command in agents.map(|(_, agent)| agent.trust_string()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
     if role == Role::Implementer {
         commands.extend(settings.setup.iter().chain(&settings.verify).map(trust_string));
     }
@@ -357,7 +365,8 @@ async fn proposal(context: &Context, task: &TaskId) -> Result<ProposalView, ApiE
         attempt: summary.as_ref().map_or(0, |proposal| proposal.attempt),
         outcome: summary.as_ref().map_or(crate::domain::outcome::Outcome::Unchecked, |proposal| proposal.outcome),
         summary: summary.and_then(|proposal| proposal.summary),
-        checks: end.map(|end| end.checks).unwrap_or_default(),
+        checks: end.as_ref().map(|end| end.checks.clone()).unwrap_or_default(),
+        findings: end.map(|end| end.findings).unwrap_or_default(),
         acceptance: queued.map(|task| task.acceptance.clone()).unwrap_or_default(),
         files,
     })
@@ -451,45 +460,4 @@ async fn saved(context: &Context, paths: Vec<String>) -> Result<Reply, ApiError>
         look_on_disk(context, task).await;
     }
     Ok(Reply::Done)
-}
-
-async fn text(context: &Context, task: &TaskId, attempt: Option<u32>, what: AttemptText) -> Result<Reply, ApiError> {
-    const SHOWN: u64 = 4 * 1024 * 1024;
-    let state = state(context).await?;
-    let last = state.record(task).and_then(|record| record.attempts.last()).map(|attempt| attempt.number);
-    let number =
-        attempt.or(last).ok_or_else(|| ApiError::new(ErrorKind::Usage, format!("task `{task}` has no attempt yet")))?;
-    let folder = context.world.attempts.join(&task.key().0).join(number.to_string());
-    let read = |path| context.world.processes.read_tail(path, SHOWN);
-    let text = match what {
-        AttemptText::Prompt => read(folder.join("prompt.md")).await,
-        AttemptText::Transcript => {
-            let path = folder.join("transcript.log");
-            let text = read(path.clone()).await;
-            // Cut text that does not say so would pass for the whole.
-            let cut = |text: String| match text.len() as u64 >= SHOWN {
-                true => format!("[ralph: the end of {}]\n{text}", path.display()),
-                false => text,
-            };
-            text.map(|text| text.map(cut))
-        }
-        AttemptText::Checks => {
-            let record = state.record(task);
-            let attempts = record.map(|record| record.attempts.as_slice()).unwrap_or_default();
-            let end = attempts.iter().find(|attempt| attempt.number == number).and_then(|attempt| attempt.end.clone());
-            let checks = end.map(|end| end.checks).unwrap_or_default();
-            let mut text = String::new();
-            for (index, check) in checks.iter().enumerate() {
-                let path = folder.join("checks/head").join(format!("{index}-head/transcript.log"));
-                let output = read(path).await.map_err(from_port)?.unwrap_or_default();
-                let verdict = if check.passed { "passed" } else { "failed" };
-                text.push_str(&format!("$ {}\n{output}[{verdict}]\n\n", check.run));
-            }
-            Ok(Some(text))
-        }
-    };
-    let text = text
-        .map_err(from_port)?
-        .ok_or_else(|| ApiError::new(ErrorKind::Usage, format!("attempt {number} of `{task}` has no such text")))?;
-    Ok(Reply::Text(text))
 }

@@ -90,6 +90,8 @@ fn subject(state: &State, event: &Event) -> Option<TaskId> {
         | Event::AttemptPrepared { attempt, .. }
         | Event::AgentStarted { attempt }
         | Event::ReportTaken { attempt, .. }
+        | Event::ReviewRequested { attempt, .. }
+        | Event::ReviewGiven { attempt, .. }
         | Event::AttemptEnded { attempt, .. }
         | Event::ProposalMade { attempt, .. } => Some(attempt.task.clone()),
         Event::ProposalStale { task, .. }
@@ -123,6 +125,22 @@ pub fn milestones(before: &State, after: &State, events: &[Event]) -> Vec<Milest
                 outcome: end.outcome,
                 detail: end.detail.clone(),
             }),
+            Event::ReviewRequested { attempt, round, agent, .. } => lines.push(Milestone::ReviewRequest {
+                task: attempt.task.clone(),
+                attempt: attempt.number,
+                round: *round,
+                agent: agent.clone(),
+            }),
+            Event::ReviewGiven { attempt, round, summary, findings, failure, .. } => {
+                lines.push(Milestone::ReviewFeedback {
+                    task: attempt.task.clone(),
+                    attempt: attempt.number,
+                    round: *round,
+                    summary: summary.clone(),
+                    findings: findings.clone(),
+                    failure: failure.clone(),
+                });
+            }
             Event::DecisionRaised { decision } => {
                 lines.push(Milestone::DecisionRequested { decision: decision.clone() });
             }

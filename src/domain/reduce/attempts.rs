@@ -6,7 +6,7 @@ use crate::domain::event::{AttemptId, Event, StandsOn};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue;
 use crate::domain::report::Report;
-use crate::domain::state::Prepared;
+use crate::domain::state::{Prepared, Review, ReviewGiven};
 use crate::domain::task::{Status, TaskId};
 use std::collections::HashSet;
 
@@ -61,6 +61,24 @@ impl Next {
             let Prepared { base, start, stands_on, notes } = start;
             self.emit(Event::AttemptPrepared { attempt, base, start, stands_on, notes });
         }
+    }
+
+    /// A review that is on already is not asked for again: after a restart it is taken up.
+    pub(super) fn review_requested(&mut self, attempt: AttemptId, review: Review) {
+        let Some(found) = self.state.attempt(&attempt).filter(|found| found.end.is_none()) else { return };
+        if found.reviews.last().is_some_and(|last| last.given.is_none()) {
+            return;
+        }
+        let Review { round, agent, base, head, .. } = review;
+        self.emit(Event::ReviewRequested { attempt, round, agent, base, head });
+    }
+
+    pub(super) fn review_given(&mut self, attempt: AttemptId, given: ReviewGiven) {
+        let found = self.state.attempt(&attempt).filter(|found| found.end.is_none());
+        let on = found.and_then(|found| found.reviews.last()).filter(|review| review.given.is_none());
+        let Some(round) = on.map(|review| review.round) else { return };
+        let ReviewGiven { summary, findings, failure, usage } = given;
+        self.emit(Event::ReviewGiven { attempt, round, summary, findings, failure, usage });
     }
 
     pub(super) fn ended(&mut self, attempt: AttemptId, mut end: AttemptEnd) {

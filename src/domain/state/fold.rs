@@ -1,6 +1,6 @@
 //! Folding: what each event changes. `apply` is the only thing that changes a state.
 
-use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Run, State};
+use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Review, ReviewGiven, Run, State};
 use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::event::{AttemptId, Event, Mark, Requeue};
 use crate::domain::report::Report;
@@ -72,6 +72,7 @@ impl State {
             | Event::AgentStarted { .. }
             | Event::ReportTaken { .. }
             | Event::AttemptEnded { .. } => self.apply_attempt(event),
+            Event::ReviewRequested { .. } | Event::ReviewGiven { .. } => self.apply_review(event),
             Event::ProposalMade { .. }
             | Event::ProposalStale { .. }
             | Event::ProposalMoved { .. }
@@ -200,6 +201,7 @@ impl State {
                     agent_started: false,
                     report_ids: BTreeSet::new(),
                     verdict: None,
+                    reviews: Vec::new(),
                     end: None,
                     ended_at_ms: None,
                 });
@@ -226,6 +228,9 @@ impl State {
                         found.verdict = Some(report.clone());
                     }
                 }
+                if let Report::Handoff { text } = report {
+                    self.record_mut(&attempt.task).handoff = Some(text.clone());
+                }
                 if let Report::SuggestTask { task } = report
                     && let Some(task) = self.read_suggestion(attempt, task)
                 {
@@ -248,6 +253,32 @@ impl State {
                     record.failures = 0;
                     record.notes.clear();
                 }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_review(&mut self, event: &Event) {
+        match event {
+            Event::ReviewRequested { attempt, round, agent, base, head } => {
+                let Some(found) = self.attempt_mut(attempt) else { return };
+                found.reviews.push(Review {
+                    round: *round,
+                    agent: agent.clone(),
+                    base: base.clone(),
+                    head: head.clone(),
+                    given: None,
+                });
+            }
+            Event::ReviewGiven { attempt, summary, findings, failure, usage, .. } => {
+                let on = self.attempt_mut(attempt).and_then(|found| found.reviews.last_mut());
+                let Some(on) = on.filter(|review| review.given.is_none()) else { return };
+                on.given = Some(ReviewGiven {
+                    summary: summary.clone(),
+                    findings: findings.clone(),
+                    failure: failure.clone(),
+                    usage: *usage,
+                });
             }
             _ => {}
         }

@@ -86,6 +86,8 @@ impl State {
             | Event::AttemptPrepared { .. }
             | Event::AgentStarted { .. }
             | Event::ReportTaken { .. }
+            | Event::ReviewRequested { .. }
+            | Event::ReviewGiven { .. }
             | Event::Steered { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }

@@ -1,10 +1,11 @@
 //! What the journal adds up to. `apply` folds one event (see `fold`); nothing else changes a state.
 
 use super::decision::{Decision, DecisionId};
+use super::ending::Usage;
 use super::event::{AttemptId, HunkRef, Mark, RunEndReason, RunId, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::outcome::{AttemptEnd, Outcome};
-use super::report::Report;
+use super::report::{Finding, Report};
 use super::settings::RunSettings;
 use super::task::{Goal, Status, Task, TaskId};
 use imbl::{HashMap, Vector};
@@ -64,6 +65,8 @@ pub struct Record {
     pub reopened: bool,
     /// The file has said `done` since the latch closed: when it says something else now, somebody changed it back.
     pub written: bool,
+    /// What the last agent handed on to whoever goes on with the task.
+    pub handoff: Option<String>,
     /// The task as it was when its last attempt was claimed; the attempt outlives its entry in the queue.
     pub claimed: Option<Arc<Task>>,
     /// Positions in [`State::decisions`] of the decisions about the task, in order.
@@ -86,8 +89,31 @@ pub struct Attempt {
     pub report_ids: BTreeSet<String>,
     /// The first report that claims, asks or gives up.
     pub verdict: Option<Report>,
+    /// Reviews of its result, in the order asked for; the last may be on.
+    pub reviews: Vec<Review>,
     pub end: Option<AttemptEnd>,
     pub ended_at_ms: Option<i64>,
+}
+
+/// A review of an attempt's result by another agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Review {
+    pub round: u32,
+    pub agent: String,
+    pub base: String,
+    pub head: String,
+    /// Absent while it is on.
+    pub given: Option<ReviewGiven>,
+}
+
+/// What a reviewer said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReviewGiven {
+    pub summary: String,
+    pub findings: Vec<Finding>,
+    /// Why there is no review.
+    pub failure: Option<String>,
+    pub usage: Usage,
 }
 
 /// The start point of an attempt.

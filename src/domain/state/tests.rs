@@ -31,6 +31,8 @@ fn kind(event: &Event) -> &'static str {
         Event::AttemptPrepared { .. } => "attempt_prepared",
         Event::AgentStarted { .. } => "agent_started",
         Event::ReportTaken { .. } => "report_taken",
+        Event::ReviewRequested { .. } => "review_requested",
+        Event::ReviewGiven { .. } => "review_given",
         Event::AttemptEnded { .. } => "attempt_ended",
         Event::ProposalMade { .. } => "proposal_made",
         Event::ProposalStale { .. } => "proposal_stale",
@@ -49,7 +51,7 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 30;
 
 #[test]
 fn the_journal_of_version_1_still_folds() {

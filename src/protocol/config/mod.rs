@@ -3,11 +3,13 @@
 mod agent;
 mod choice;
 mod parse;
+mod reviewer;
 mod settings;
 
 pub use agent::{AgentConfig, AgentKind, Claims, StopStep};
 pub use choice::{AgentChoice, INLINE_AGENT};
 pub use parse::{ConfigError, Warning, parse_config};
+pub use reviewer::{FindingsMode, ReviewerConfig, ReviewerSettings};
 pub use settings::{DiagnosticSettings, Layer, RunLimits, Settings, trust_string};
 
 use super::queue_schema::VerifyEntry;
@@ -58,6 +60,9 @@ pub struct Config {
     /// When dependents of a task may start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewMode>,
+    /// What the reviewer's findings lead to, where `chains.reviewer` names one.
+    #[serde(skip_serializing_if = "ReviewerConfig::is_empty")]
+    pub reviewer: ReviewerConfig,
     /// How much happens without a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autonomy: Option<Autonomy>,

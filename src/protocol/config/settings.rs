@@ -1,6 +1,6 @@
 //! The settings in force: every layer folded over the defaults, with the origin of each.
 
-use super::{AgentConfig, Autonomy, Base, Config, Land, Notify, ReviewMode, Role};
+use super::{AgentConfig, Autonomy, Base, Config, Land, Notify, ReviewMode, ReviewerSettings, Role};
 use crate::domain::task::{Limits, VerifyCommand};
 use crate::protocol::queue_schema::VerifyEntry;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,8 @@ pub struct Settings {
     pub parallel: u32,
     pub base: Base,
     pub review: ReviewMode,
+    #[serde(default)]
+    pub reviewer: ReviewerSettings,
     pub autonomy: Autonomy,
     pub land: Land,
     pub notify: Notify,
@@ -112,6 +114,8 @@ impl Settings {
             "parallel",
             "base",
             "review",
+            "reviewer.findings",
+            "reviewer.rounds",
             "autonomy",
             "land",
             "notify",
@@ -135,6 +139,7 @@ impl Settings {
             parallel: 1,
             base: Base::default(),
             review: ReviewMode::default(),
+            reviewer: ReviewerSettings::default(),
             autonomy: Autonomy::default(),
             land: Land::default(),
             notify: Notify::default(),
@@ -164,6 +169,8 @@ impl Settings {
         set.value("parallel", &mut self.parallel, config.parallel);
         set.value("base", &mut self.base, config.base);
         set.value("review", &mut self.review, config.review);
+        set.value("reviewer.findings", &mut self.reviewer.findings, config.reviewer.findings);
+        set.value("reviewer.rounds", &mut self.reviewer.rounds, config.reviewer.rounds);
         set.value("autonomy", &mut self.autonomy, config.autonomy);
         set.value("land", &mut self.land, config.land);
         set.value("notify", &mut self.notify, config.notify);
@@ -188,7 +195,7 @@ impl Settings {
         }
     }
 
-    /// A repository with one agent needs no chains; a missing role uses the implementer's.
+    /// A repository with one agent needs no chains; a missing role uses the implementer's, and its origin is a default.
     fn fill_roles(&mut self) {
         if !self.chains.contains_key(&Role::Implementer) && self.agents.len() == 1 {
             self.chains.insert(Role::Implementer, self.agents.keys().cloned().collect());
@@ -197,11 +204,10 @@ impl Settings {
             self.origins.insert("chains.implementer".to_owned(), layer);
         }
         let implementer = self.chains.get(&Role::Implementer).cloned().unwrap_or_default();
-        let origin = self.origins.get("chains.implementer").copied().unwrap_or(Layer::Default);
         for role in Role::ALL {
             if let Entry::Vacant(chain) = self.chains.entry(role) {
                 chain.insert(implementer.clone());
-                self.origins.insert(format!("chains.{role}"), origin);
+                self.origins.insert(format!("chains.{role}"), Layer::Default);
             }
         }
     }
@@ -215,6 +221,12 @@ impl Settings {
     /// Returns the first agent of a role.
     pub fn agent_for(&self, role: Role) -> Option<(&str, &AgentConfig)> {
         self.agents_for(role).next()
+    }
+
+    /// Tells whether somebody named agents for exactly this role; else it has the implementer's.
+    pub fn is_named(&self, role: Role) -> bool {
+        let origin = self.origins.get(&format!("chains.{role}"));
+        origin.is_some_and(|layer| *layer != Layer::Default) && self.agents_for(role).next().is_some()
     }
 
     /// Returns every string that needs trust before it may run, without doubles: agents first, then setup, then checks.
@@ -272,7 +284,7 @@ pub fn trust_string(command: &VerifyCommand) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::config::parse_config;
+    use crate::protocol::config::{FindingsMode, parse_config};
 
     fn layer(text: &str) -> Config {
         parse_config(text).expect(text).0
@@ -303,6 +315,8 @@ mod tests {
         assert_eq!(origin("limits.idle_seconds"), Some(Layer::Default));
         assert_eq!(origin("parallel"), Some(Layer::CommandLine));
         assert_eq!(origin("agents.a"), Some(Layer::User));
+        assert_eq!(origin("chains.reviewer"), Some(Layer::Default));
+        assert!(!settings.is_named(Role::Reviewer) && settings.is_named(Role::Implementer));
         assert_eq!(settings.agent_for(Role::Reviewer).map(|(name, _)| name), Some("a"));
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
@@ -318,6 +332,16 @@ mod tests {
             (1, Autonomy::Supervised, Base::WorkingTree, ReviewMode::Task)
         );
         assert!(s.agent_for(Role::Implementer).is_none());
+    }
+
+    #[test]
+    fn a_reviewer_is_one_that_somebody_named() {
+        let text = r#"{"agents": {"a": {"command": "a"}}, "chains": {"implementer": ["a"], "reviewer": ["a"]},
+                       "reviewer": {"findings": "with-proposal", "rounds": 1}}"#;
+        let settings = Settings::resolve(&[(Layer::Repository, layer(text))]);
+        assert!(settings.is_named(Role::Reviewer) && !settings.is_named(Role::Planner));
+        assert_eq!(settings.reviewer, ReviewerSettings { findings: FindingsMode::WithProposal, rounds: 1 });
+        assert_eq!(Settings::default().reviewer.rounds, 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::outcome::{CheckResult, Outcome};
 use crate::domain::queue::LiveState;
+use crate::domain::report::Finding;
 use crate::domain::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -89,6 +90,9 @@ pub struct ProposalView {
     pub summary: Option<String>,
     pub checks: Vec<CheckResult>,
     pub acceptance: Vec<String>,
+    /// What the reviewer wants changed.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Sorted by path.
     pub files: Vec<ProposalFile>,
 }
