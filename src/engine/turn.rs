@@ -83,7 +83,7 @@ impl Turn<'_> {
         let processes = &self.context.world.processes;
         let file = self.folder.join("prompt.md");
         processes.write(file.clone(), prompt).await?;
-        let (mailbox, mail) = processes.mailbox(&self.mailbox.0, self.mailbox.1).await?;
+        let (mailbox, mail) = processes.mailbox(&self.mailbox.0, self.mailbox.1, self.nonce).await?;
         let driven = self.agent.is_driven();
         let order = ProcessOrder {
             folder: self.folder.clone(),
@@ -119,7 +119,7 @@ impl Turn<'_> {
     pub async fn adopt(&self) -> PortResult<Option<TurnEnd>> {
         let processes = &self.context.world.processes;
         let Some(running) = processes.adopt(self.folder.clone(), self.marker.clone()).await? else { return Ok(None) };
-        let (_, mail) = processes.mailbox(&self.mailbox.0, self.mailbox.1).await?;
+        let (_, mail) = processes.mailbox(&self.mailbox.0, self.mailbox.1, self.nonce).await?;
         self.listen(running, mail).await.map(Some)
     }
 

@@ -103,6 +103,11 @@ pub enum Command {
         task: TaskId,
         text: String,
     },
+    /// Asks the agent that is at work on the task; its reply comes as a milestone.
+    Ask {
+        task: TaskId,
+        text: String,
+    },
     /// Answers a decision. With `go_on`, a run that ended for want of answers goes on.
     Answer {
         id: DecisionId,
@@ -369,6 +374,13 @@ pub enum Milestone {
     DecisionResolved {
         id: DecisionId,
         answer: Option<Answer>,
+    },
+    /// An agent replied to what a person said; `question` is empty when `id` is none of a question.
+    Replied {
+        task: TaskId,
+        id: String,
+        question: String,
+        answer: String,
     },
     RunEnded {
         run: String,

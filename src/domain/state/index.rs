@@ -89,6 +89,7 @@ impl State {
             | Event::ReviewRequested { .. }
             | Event::ReviewGiven { .. }
             | Event::Steered { .. }
+            | Event::Asked { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }
     }

@@ -44,6 +44,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TaskReopened { .. } => "task_reopened",
         Event::TaskRequeued { .. } => "task_requeued",
         Event::Steered { .. } => "steered",
+        Event::Asked { .. } => "asked",
         Event::DecisionRaised { .. } => "decision_raised",
         Event::DecisionAnswered { .. } => "decision_answered",
         Event::DecisionWithdrawn { .. } => "decision_withdrawn",
@@ -51,7 +52,7 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-const KINDS: usize = 30;
+const KINDS: usize = 31;
 
 #[test]
 fn the_journal_of_version_1_still_folds() {
