@@ -6,7 +6,7 @@ use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::reduce::Input;
 use crate::domain::report::Report;
 use crate::engine::checks::stopped;
-use crate::engine::ports::{Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Running, World};
+use crate::engine::ports::{Fence, Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Running, World};
 use crate::engine::prompt;
 use crate::protocol::config::{AgentConfig, AgentKind, Claims, Role};
 use crate::protocol::drive::{Budget, DriveOrder};
@@ -76,8 +76,9 @@ impl Job {
             prompt: prompt.clone(),
             session: None,
             budget: Budget::default(),
-            fenced: false,
+            fenced: world.processes.fenced(),
         };
+        let fence = Fence { slot: Some(start.slot.clone()), mailbox: Some(mailbox.clone()), agent: Some(agent.clone()) };
         let order = ProcessOrder {
             folder: self.folder.clone(),
             argv: agent_argv(world, drive, &self.folder).await?,
@@ -89,7 +90,7 @@ impl Job {
             stop: agent.stop_steps().to_vec(),
             activity: Some(mailbox),
             marker: self.marker.clone(),
-            fence: None,
+            fence: Some(fence),
         };
         if *self.stop.borrow() {
             return Ok(AgentEnd { end: ProcessEnd::Stopped, verdict: None, last_words: String::new() });

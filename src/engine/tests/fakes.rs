@@ -317,6 +317,10 @@ impl Processes for Port {
         Ok(self.0.files.lock().expect("files").get(&path).cloned())
     }
 
+    fn fenced(&self) -> bool {
+        true
+    }
+
     fn tool_folder(&self) -> PathBuf {
         "/tools".into()
     }
