@@ -72,10 +72,13 @@ impl Runner {
         env.insert("PWD".into(), order.cwd.display().to_string());
         let (mut fence, mut temporary) = (None, None);
         if let Some(allowed) = order.fence.filter(|_| self.fenced()) {
-            let made = private_temporary(&order.folder).map_err(|error| {
-                PortError::new(format!("make a temporary folder: {error}")).with_hint(error.hint())
-            })?;
+            let made = private_temporary(&order.folder)
+                .map_err(|error| PortError::new(format!("make a temporary folder: {error}")).with_hint(error.hint()))?;
             env.insert("TMPDIR".into(), made.display().to_string());
+            // The same by other names, where the user has them.
+            for name in ["TMP", "TEMP", "CLAUDE_CODE_TMPDIR"] {
+                env.entry(name.into()).and_modify(|folder| *folder = made.display().to_string());
+            }
             fence = Some(write_fence(&allowed, &self.places, &env, Some(&made)));
             temporary = Some(made);
         }

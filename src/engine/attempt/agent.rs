@@ -78,7 +78,8 @@ impl Job {
             budget: Budget::default(),
             fenced: world.processes.fenced(),
         };
-        let fence = Fence { slot: Some(start.slot.clone()), mailbox: Some(mailbox.clone()), agent: Some(agent.clone()) };
+        let fence =
+            Fence { slot: Some(start.slot.clone()), mailbox: Some(mailbox.clone()), agent: Some(agent.clone()) };
         let order = ProcessOrder {
             folder: self.folder.clone(),
             argv: agent_argv(world, drive, &self.folder).await?,

@@ -38,12 +38,14 @@ pub fn write_fence(
     writable.extend(temporary.map(Path::to_path_buf));
     let rows = outermost(allowed(fence.agent.as_ref(), env));
     for row in &rows {
-        if row.kind == Kind::Session {
-            make(&row.path);
+        let believed = row.kind != Kind::Habit;
+        let harmless = |path: &Path| believed || is_harmless(path, places, home.as_deref());
+        if row.make && harmless(&resolved(&row.path)) {
+            // What cannot be made stays closed; the program says what it misses.
+            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&row.path);
         }
         // Links that the user made are followed; nobody behind a fence can make one where these rows begin.
-        let Ok(path) = row.path.canonicalize() else { continue };
-        if row.kind != Kind::Habit && row.kind != Kind::Session || is_harmless(&path, places, home.as_deref()) {
+        if let Some(path) = row.path.canonicalize().ok().filter(|path| harmless(path)) {
             writable.push(path);
         }
     }
@@ -83,12 +85,11 @@ fn is_harmless(path: &Path, places: &Places, home: Option<&Path>) -> bool {
     !protected.iter().any(touches) && !home.is_some_and(|home| home.starts_with(path))
 }
 
-/// Makes a folder of the agent's that it would make itself; a name with an ending is a file, which it makes or not.
-fn make(path: &Path) {
-    if path.extension().is_none() && !path.exists() {
-        // What cannot be made stays closed; the agent says what it misses.
-        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    }
+/// Where a path leads, or would lead if it were made.
+fn resolved(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, real)) = there else { return path.to_path_buf() };
+    path.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest))
 }
 
 #[cfg(test)]
@@ -124,8 +125,11 @@ mod tests {
             let mut env: BTreeMap<String, String> =
                 env.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string())).collect();
             env.entry("HOME".to_owned()).or_insert(self.at("home").display().to_string());
-            let fence =
-                Fence { slot: Some(self.at("state/slots/s1")), mailbox: Some(self.at("state/mail")), agent: Some(agent) };
+            let fence = Fence {
+                slot: Some(self.at("state/slots/s1")),
+                mailbox: Some(self.at("state/mail")),
+                agent: Some(agent),
+            };
             let fence = write_fence(&fence, &self.places, &env, None);
             let base = self.at("");
             let inside = fence.writable.iter().filter_map(|path| path.strip_prefix(&base).ok());
@@ -142,10 +146,10 @@ mod tests {
     #[test]
     fn it_is_the_slot_and_what_git_in_it_writes() {
         let machine = Machine::new();
-        assert_eq!(machine.writable(AgentConfig::default(), &[]), OURS);
+        assert_eq!(machine.writable(AgentConfig::default(), &[]), [&OURS[..], &["home/.cache"]].concat());
         assert!(!machine.at("home/.codex").exists(), "folders of other agents are not made");
         let with_codex = machine.writable(codex(), &[]);
-        assert_eq!(with_codex, [&OURS[..], &["home/.codex"]].concat());
+        assert_eq!(with_codex, [&OURS[..], &["home/.cache", "home/.codex"]].concat());
         assert!(machine.at("home/.codex").is_dir(), "its session folder is made");
     }
 
@@ -154,10 +158,11 @@ mod tests {
         let machine = Machine::new();
         fs::create_dir_all(machine.at("repo/cache")).expect("made");
         fs::create_dir_all(machine.at("elsewhere")).expect("made");
-        for place in ["repo", "repo/cache", "repo/.git", "state", "", "home"] {
+        for place in ["repo", "repo/cache", "repo/new/deep", "repo/.git", "state", "", "home"] {
             let found = machine.writable(AgentConfig::default(), &[("XDG_CACHE_HOME", machine.at(place))]);
             assert_eq!(found, OURS, "{place}");
         }
+        assert!(!machine.at("repo/new").exists(), "nothing is made there either");
         let found = machine.writable(AgentConfig::default(), &[("XDG_CACHE_HOME", machine.at("elsewhere"))]);
         assert_eq!(found, [&OURS[..], &["elsewhere"]].concat());
     }
@@ -173,6 +178,16 @@ mod tests {
         fs::create_dir_all(machine.at("dotfiles")).expect("made");
         symlink(machine.at("dotfiles"), machine.at("home/.codex")).expect("linked");
         assert!(machine.writable(codex(), &[]).contains(&"dotfiles".to_owned()));
+    }
+
+    #[test]
+    fn folders_of_installed_tools_are_made_and_programs_stay_closed() {
+        let machine = Machine::new();
+        fs::create_dir_all(machine.at("bin")).expect("made");
+        fs::write(machine.at("bin/cargo"), "").expect("written");
+        let found = machine.writable(AgentConfig::default(), &[("PATH", machine.at("bin"))]);
+        assert_eq!(found, [&OURS[..], &["home/.cache", "home/.cargo/registry", "home/.cargo/git"]].concat());
+        assert!(!machine.at("home/.npm").exists());
     }
 
     #[test]

@@ -122,7 +122,8 @@ mod tests {
             fs::write(at(name).join("old"), "old").expect("written");
         }
         fs::write(at("single"), "old").expect("written");
-        let fence = WriteFence { writable: vec![at("in"), at("also"), at("single"), at("missing"), "/dev/null".into()] };
+        let fence =
+            WriteFence { writable: vec![at("in"), at("also"), at("single"), at("missing"), "/dev/null".into()] };
         let base = folder.path().to_path_buf();
         let failed = behind(fence, move || {
             let at = |name: &str| base.join(name);

@@ -4,7 +4,8 @@
 //! (Linux) has the kernel hold a process and all it starts to such a list, by Landlock.
 //!
 //! What it does not do: programs that act for others (a container daemon, the session's service manager) can be asked
-//! to write elsewhere, and nothing keeps an agent from the network. Programs that raise their rights (`sudo`) do not
+//! to write elsewhere, nothing keeps an agent from the network, and modes, owners and times of files are not content:
+//! Landlock lets them change. Programs that raise their rights (`sudo`) do not
 //! work behind the fence, nor do sandboxes that mount.
 
 mod fence;

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct Allowed {
     pub path: PathBuf,
     pub kind: Kind,
+    /// The program would make this folder, so it is made when it is missing.
+    pub make: bool,
     pub why: &'static str,
 }
 
@@ -21,10 +23,8 @@ pub struct Allowed {
 pub enum Kind {
     /// Of the system.
     Device,
-    /// Of programs in the user's home: left out where it would open what must stay closed.
+    /// Of a program that is used here: left out where it would open what must stay closed.
     Habit,
-    /// As [`Kind::Habit`], and made when it is missing, because the agent would make it.
-    Session,
     /// What the user's configuration names: believed.
     Own,
 }
@@ -42,34 +42,38 @@ const DEVICES: [(&str, &str); 9] = [
     ("/dev/shm", "shared memory of browsers, databases and test runners"),
 ];
 
-/// Caches of build tools: the variable that moves them, the default below the home folder, and the parts meant. Parts
-/// that hold programs or settings (`~/.cargo/bin`, `~/.gradle/init.d`) are left out on purpose.
-const CACHES: [(&str, &str, &[&str], &str); 16] = [
-    ("XDG_CACHE_HOME", ".cache", &[""], "the caches of most tools"),
-    ("CARGO_HOME", ".cargo", CARGO, "crates that cargo downloads, and its locks"),
-    ("npm_config_cache", ".npm", &[""], "packages and logs of npm"),
-    ("YARN_CACHE_FOLDER", ".yarn/berry", &[""], "packages of yarn"),
-    ("PNPM_HOME", ".local/share/pnpm", &["store"], "packages of pnpm"),
-    ("BUN_INSTALL", ".bun", &["install/cache"], "packages of bun"),
-    ("DENO_DIR", ".deno-cache", &[""], "modules of deno, where they were moved"),
-    ("GOPATH", "go", &["pkg"], "modules of go"),
-    ("GOMODCACHE", "go/pkg/mod", &[""], "modules of go, where they were moved"),
-    ("GOCACHE", ".cache/go-build", &[""], "builds of go, where they were moved"),
-    ("GRADLE_USER_HOME", ".gradle", &["caches", "daemon", "native", "notifications", "workers", "wrapper"], "gradle"),
-    ("MAVEN_USER_HOME", ".m2", &["repository", "wrapper"], "artefacts of maven"),
-    ("NUGET_PACKAGES", ".nuget/packages", &[""], "packages of .NET"),
-    ("UV_CACHE_DIR", ".cache/uv", &[""], "packages of uv, where they were moved"),
-    ("PIP_CACHE_DIR", ".cache/pip", &[""], "packages of pip, where they were moved"),
-    ("CCACHE_DIR", ".ccache", &[""], "results of compilers"),
+/// Caches of build tools: the program, the variable that moves them, the default below the home folder, and the parts
+/// meant. Folders of programs that are installed are made. Parts that hold programs or settings (`~/.cargo/bin`,
+/// `~/.gradle/init.d`) are left out on purpose. Cargo's locks are files beside its folders, which it can do without.
+const CACHES: [(&str, &str, &str, &[&str], &str); 17] = [
+    ("", "XDG_CACHE_HOME", ".cache", &[""], "the caches of most tools"),
+    ("cargo", "CARGO_HOME", ".cargo", &["registry", "git"], "crates that cargo downloads"),
+    (NEVER, "CARGO_HOME", ".cargo", &[".package-cache", ".package-cache-mutate", ".global-cache"], "cargo's locks"),
+    ("npm", "npm_config_cache", ".npm", &[""], "packages and logs of npm"),
+    ("yarn", "YARN_CACHE_FOLDER", ".yarn/berry", &[""], "packages of yarn"),
+    ("pnpm", "PNPM_HOME", ".local/share/pnpm", &["store"], "packages of pnpm"),
+    ("bun", "BUN_INSTALL", ".bun", &["install/cache"], "packages of bun"),
+    ("deno", "DENO_DIR", ".cache/deno", &[""], "modules of deno, where they were moved"),
+    ("go", "GOPATH", "go", &["pkg"], "modules of go"),
+    ("go", "GOMODCACHE", "go/pkg/mod", &[""], "modules of go, where they were moved"),
+    ("go", "GOCACHE", ".cache/go-build", &[""], "builds of go, where they were moved"),
+    (NEVER, "GRADLE_USER_HOME", ".gradle", &["caches", "daemon", "native", "notifications", "wrapper"], "gradle"),
+    ("mvn", "MAVEN_USER_HOME", ".m2", &["repository", "wrapper"], "artefacts of maven"),
+    ("dotnet", "NUGET_PACKAGES", ".nuget/packages", &[""], "packages of .NET"),
+    ("uv", "UV_CACHE_DIR", ".cache/uv", &[""], "packages of uv, where they were moved"),
+    ("pip", "PIP_CACHE_DIR", ".cache/pip", &[""], "packages of pip, where they were moved"),
+    ("ccache", "CCACHE_DIR", ".ccache", &[""], "results of compilers"),
 ];
 
-const CARGO: &[&str] = &["registry", "git", ".package-cache", ".package-cache-mutate", ".global-cache"];
+/// In place of a program: what is missing is not made.
+const NEVER: &str = "/";
 
 /// Where agents keep sessions, logins and logs: a word in the name of the program, the variable that moves the folder,
-/// and the default below the home folder.
+/// and the default below the home folder. Seen with claude 2.1, codex 0.169 and opencode 1.18: none needs more, not even
+/// the system's temporary folder, when `TMPDIR` is set. Claude cannot replace its settings file, and overwrites it then.
 const SESSIONS: [(&str, &str, &str, &str); 10] = [
     ("claude", "CLAUDE_CONFIG_DIR", ".claude", "sessions and login of claude"),
-    ("claude", "", ".claude.json", "settings of claude, which it rewrites at each start"),
+    ("claude", "", CLAUDE_SETTINGS, "settings of claude, which it writes at each start"),
     ("codex", "CODEX_HOME", ".codex", "sessions and login of codex"),
     ("opencode", "XDG_DATA_HOME", ".local/share", "sessions and login of opencode"),
     ("opencode", "XDG_STATE_HOME", ".local/state", "state of opencode"),
@@ -80,28 +84,40 @@ const SESSIONS: [(&str, &str, &str, &str); 10] = [
     ("goose", "XDG_STATE_HOME", ".local/state", "logs of goose"),
 ];
 
+/// A file; claude makes it or does without.
+const CLAUDE_SETTINGS: &str = ".claude.json";
+
 /// Returns the rows for a process with this environment: of every process, and of this agent.
 pub fn allowed(agent: Option<&AgentConfig>, env: &BTreeMap<String, String>) -> Vec<Allowed> {
-    let devices = DEVICES.iter().map(|(path, why)| Allowed { path: path.into(), kind: Kind::Device, why });
+    let device = |path: &str, why| Allowed { path: path.into(), kind: Kind::Device, make: false, why };
+    let devices = DEVICES.iter().map(|(path, why)| device(path, why));
     let mut rows: Vec<Allowed> = devices.collect();
     let set = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = set("HOME");
     let below = |variable: &str, default: &str| set(variable).or_else(|| Some(home.as_ref()?.join(default)));
-    for (variable, default, parts, why) in CACHES {
+    for (program, variable, default, parts, why) in CACHES {
         let Some(base) = below(variable, default) else { continue };
-        rows.extend(parts.iter().map(|part| Allowed { path: join(&base, part), kind: Kind::Habit, why }));
+        let make = program.is_empty() || is_installed(program, env);
+        rows.extend(parts.iter().map(|part| Allowed { path: join(&base, part), kind: Kind::Habit, make, why }));
     }
     let Some(agent) = agent else { return rows };
     let names = program_names(agent);
-    for (program, variable, default, why) in SESSIONS.iter().filter(|row| names.iter().any(|name| name.contains(row.0))) {
+    for (program, variable, default, why) in SESSIONS.iter().filter(|row| names.iter().any(|name| name.contains(row.0)))
+    {
         let Some(base) = below(variable, default) else { continue };
         // Folders of the desktop's conventions are shared by all programs, each of which has one of its own in them.
         let path = if variable.starts_with("XDG_") { base.join(program) } else { base };
-        rows.push(Allowed { path, kind: Kind::Session, why });
+        rows.push(Allowed { path, kind: Kind::Habit, make: *default != CLAUDE_SETTINGS, why });
     }
     let own = agent.write.iter().filter_map(|path| expand(path, home.as_deref()));
-    rows.extend(own.map(|path| Allowed { path, kind: Kind::Own, why: "the configuration says so" }));
+    rows.extend(own.map(|path| Allowed { path, kind: Kind::Own, make: false, why: "the configuration says so" }));
     rows
+}
+
+fn is_installed(program: &str, env: &BTreeMap<String, String>) -> bool {
+    let folders = env.get("PATH").map(String::as_str).unwrap_or_default().split(':');
+    program != NEVER
+        && folders.filter(|folder| !folder.is_empty()).any(|folder| Path::new(folder).join(program).is_file())
 }
 
 fn join(base: &Path, part: &str) -> PathBuf {

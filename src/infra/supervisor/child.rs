@@ -55,9 +55,10 @@ fn start(spec: &SuperviseSpec, output: io::PipeWriter) -> io::Result<u32> {
         .stdout(output.try_clone()?)
         .stderr(output);
     let supervisor = std::process::id();
-    let mut fence = spec.fence.as_ref().map(Held::prepare).transpose().map_err(|error| {
-        io::Error::other(format!("the fence around what it may write to cannot be made: {error}"))
-    })?;
+    let mut fence =
+        spec.fence.as_ref().map(Held::prepare).transpose().map_err(|error| {
+            io::Error::other(format!("the fence around what it may write to cannot be made: {error}"))
+        })?;
     // SAFETY: between fork and exec only system calls are made; nothing is allocated and no lock is taken. What the fence
     // needs was opened before.
     unsafe {

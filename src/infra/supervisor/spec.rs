@@ -82,7 +82,8 @@ impl SuperviseSpec {
         let paths: [&Path; 5] = [&self.cwd, &self.transcript, &self.exit_record, &self.lock, &self.control];
         let optional = [self.stdin_file.as_deref(), self.activity_dir.as_deref(), self.temporary.as_deref()];
         let fenced = self.fence.iter().flat_map(|fence| fence.writable.iter().map(PathBuf::as_path));
-        let relative = paths.into_iter().chain(optional.into_iter().flatten()).chain(fenced).find(|path| !path.is_absolute());
+        let relative =
+            paths.into_iter().chain(optional.into_iter().flatten()).chain(fenced).find(|path| !path.is_absolute());
         relative.map(|path| format!("the path {} is not absolute", path.display()))
     }
 }
