@@ -17,6 +17,7 @@ use crate::infra::paths::{Homes, StatePaths};
 use crate::infra::queue_store::{QueueStore, understand};
 use crate::infra::repository::Repository;
 use crate::infra::runner::Runner;
+use crate::infra::sandbox::Places;
 use crate::infra::settings_source::{FileSettings, SystemClock};
 use crate::infra::workshop::GitWorkshop;
 use crate::protocol::config::Settings;
@@ -99,7 +100,13 @@ async fn open_checkout(paths: &StatePaths, root: &Path, runs: RunBoard) -> Resul
     let repository = Repository::discover(root).map_err(|error| from_port(PortError::from(error)))?;
     let program =
         launch::program().map_err(|error| from_port(PortError::new(format!("find this program: {error}"))))?;
-    let runner = Runner::new(program, &paths.root, paths.mailboxes.clone(), paths.slots.clone()).map_err(from_port)?;
+    let places = Places {
+        checkout: root.to_path_buf(),
+        common_dir: repository.common_dir().to_path_buf(),
+        state: paths.repository.clone(),
+    };
+    let (mailboxes, slots) = (paths.mailboxes.clone(), paths.slots.clone());
+    let runner = Runner::new(program, &paths.root, mailboxes, slots, places).map_err(from_port)?;
     let world = World {
         root: root.to_path_buf(),
         queue: Arc::new(QueueStore::new(root)),

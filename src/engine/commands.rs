@@ -216,6 +216,10 @@ fn not_trusted(commands: Vec<String>) -> ApiError {
     error
 }
 
+/// Said at a start where processes cannot be held to what they may write to.
+const UNFENCED: &str = "there is no write fence here: an agent can do anything on this machine that you can do \
+                        (ralph-sidecar doctor says why)";
+
 async fn start(context: &Context, request: StartRequest) -> Result<Reply, ApiError> {
     context.read_queue().await;
     let current = state(context).await?;
@@ -260,6 +264,9 @@ async fn start(context: &Context, request: StartRequest) -> Result<Reply, ApiErr
     let started = ask(context, Input::Start { settings: run, only: request.tasks }).await;
     if started.is_err() && fresh {
         runs.set(root, false);
+    }
+    if started.is_ok() && !context.world.processes.fenced() {
+        context.notice(true, UNFENCED);
     }
     started
 }

@@ -447,7 +447,7 @@ pub trait Processes: Send + Sync {
     /// Reads a file, at most its last `limit` bytes, lossily; none when it is not there.
     async fn read_tail(&self, path: PathBuf, limit: u64) -> PortResult<Option<String>>;
 
-    /// Tells whether what is started is held to its fence here.
+    /// Tells whether processes are held to their order's fence here; where not, they may write anywhere.
     fn fenced(&self) -> bool {
         false
     }

@@ -72,8 +72,6 @@ pub struct Record {
     pub reopened: bool,
     /// The file has said `done` since the latch closed: when it says something else now, somebody changed it back.
     pub written: bool,
-    /// What the last agent handed on to whoever goes on with the task.
-    pub handoff: Option<String>,
     /// The task as it was when its last attempt was claimed; the attempt outlives its entry in the queue.
     pub claimed: Option<Arc<Task>>,
     /// Positions in [`State::decisions`] of the decisions about the task, in order.
