@@ -2,13 +2,13 @@
 
 use super::context::{Context, from_port};
 use super::ports::{Layers, PortResult, QueueEdit, World};
+use super::run_settings::run_settings;
 use super::{planner, texts, view};
 use crate::domain::decision::Answer;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::queue::{LiveState, live_state, untrusted_commands};
 use crate::domain::reduce::Input;
-use crate::domain::settings::RunSettings;
 use crate::domain::state::{Proposal, State, effective_status};
 use crate::domain::task::{Status, TaskId};
 use crate::protocol::config::{AgentChoice, Config, INLINE_AGENT, Layer, Role, Settings, trust_string};
@@ -246,18 +246,8 @@ async fn start(context: &Context, request: StartRequest) -> Result<Reply, ApiErr
     if !blocked.is_empty() && !current.order.iter().any(ready) {
         return Err(not_trusted(blocked));
     }
-    let effective = serde_json::to_value(&settings)
+    let run = run_settings(&settings, wanted, context.world.clock.utc_offset_seconds())
         .map_err(|error| ApiError::new(ErrorKind::Other, format!("failed to keep the settings: {error}")))?;
-    let run = RunSettings {
-        attempts: settings.limits.attempts,
-        attempt_seconds: settings.limits.attempt_seconds,
-        idle_seconds: settings.limits.idle_seconds,
-        run_seconds: settings.limits.run_seconds,
-        review_each: settings.review == crate::protocol::config::ReviewMode::Each,
-        chain: settings.chains.get(&Role::Implementer).cloned().unwrap_or_default(),
-        commands: wanted,
-        effective,
-    };
     let (runs, root) = (&context.world.runs, &context.world.root);
     // Decided again, for another checkout may have started meanwhile.
     let fresh = runs.begin(root).map_err(|other| on_elsewhere(&other))?;

@@ -14,6 +14,7 @@ pub mod handle;
 pub mod planner;
 pub mod ports;
 pub mod prompt;
+pub mod run_settings;
 mod texts;
 pub mod turn;
 pub mod view;

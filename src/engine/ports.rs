@@ -132,6 +132,11 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
 
+    /// How far local time is ahead of UTC now, in seconds.
+    fn utc_offset_seconds(&self) -> i32 {
+        0
+    }
+
     /// A number nobody can guess.
     fn random(&self) -> u64;
 }

@@ -30,6 +30,18 @@ pub struct RunLimits {
     pub tokens: Option<u64>,
     /// Per task; unlimited when absent.
     pub usd: Option<f64>,
+    /// Per attempt; unlimited when absent.
+    pub attempt_tokens: Option<u64>,
+    /// Per attempt; unlimited when absent.
+    pub attempt_usd: Option<f64>,
+    /// Per run; unlimited when absent.
+    pub run_tokens: Option<u64>,
+    /// Per run; unlimited when absent.
+    pub run_usd: Option<f64>,
+    /// Per local day; unlimited when absent.
+    pub day_tokens: Option<u64>,
+    /// Per local day; unlimited when absent.
+    pub day_usd: Option<f64>,
 }
 
 impl RunLimits {
@@ -39,10 +51,26 @@ impl RunLimits {
             attempts: task.attempts.unwrap_or(self.attempts).max(1),
             attempt_seconds: task.attempt_seconds.unwrap_or(self.attempt_seconds),
             idle_seconds: task.idle_seconds.unwrap_or(self.idle_seconds),
-            run_seconds: self.run_seconds,
             tokens: task.tokens.or(self.tokens),
             usd: task.usd.or(self.usd),
+            ..*self
         }
+    }
+}
+
+/// How failures that pass by themselves are waited out; the longest wait comes after the first ones have grown to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetrySettings {
+    /// Failures in a row after which an agent or model is left out for the rest of the run.
+    pub cycles: u32,
+    pub delay_seconds: u64,
+    pub multiplier: u32,
+    pub max_seconds: u64,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self { cycles: 20, delay_seconds: 30, multiplier: 2, max_seconds: 600 }
     }
 }
 
@@ -64,6 +92,8 @@ pub struct Settings {
     pub setup: Vec<VerifyCommand>,
     pub protect: Vec<String>,
     pub limits: RunLimits,
+    #[serde(default)]
+    pub retry: RetrySettings,
     pub parallel: u32,
     pub base: Base,
     pub review: ReviewMode,
@@ -106,6 +136,12 @@ impl Settings {
             run_seconds: 28_800,
             tokens: None,
             usd: None,
+            attempt_tokens: None,
+            attempt_usd: None,
+            run_tokens: None,
+            run_usd: None,
+            day_tokens: None,
+            day_usd: None,
         };
         let names = [
             "verify",
@@ -125,6 +161,16 @@ impl Settings {
             "limits.run_seconds",
             "limits.tokens",
             "limits.usd",
+            "limits.attempt_tokens",
+            "limits.attempt_usd",
+            "limits.run_tokens",
+            "limits.run_usd",
+            "limits.day_tokens",
+            "limits.day_usd",
+            "retry.cycles",
+            "retry.delay_seconds",
+            "retry.multiplier",
+            "retry.max_seconds",
             "diagnostics.pending",
             "diagnostics.decisions",
             "diagnostics.queue",
@@ -136,6 +182,7 @@ impl Settings {
             setup: Vec::new(),
             protect: Vec::new(),
             limits,
+            retry: RetrySettings::default(),
             parallel: 1,
             base: Base::default(),
             review: ReviewMode::default(),
@@ -181,6 +228,17 @@ impl Settings {
         set.value("limits.run_seconds", &mut limits.run_seconds, new.run_seconds);
         set.value("limits.tokens", &mut limits.tokens, new.tokens.map(Some));
         set.value("limits.usd", &mut limits.usd, new.usd.map(Some));
+        set.value("limits.attempt_tokens", &mut limits.attempt_tokens, new.attempt_tokens.map(Some));
+        set.value("limits.attempt_usd", &mut limits.attempt_usd, new.attempt_usd.map(Some));
+        set.value("limits.run_tokens", &mut limits.run_tokens, new.run_tokens.map(Some));
+        set.value("limits.run_usd", &mut limits.run_usd, new.run_usd.map(Some));
+        set.value("limits.day_tokens", &mut limits.day_tokens, new.day_tokens.map(Some));
+        set.value("limits.day_usd", &mut limits.day_usd, new.day_usd.map(Some));
+        let (retry, new) = (&mut self.retry, &config.retry);
+        set.value("retry.cycles", &mut retry.cycles, new.cycles);
+        set.value("retry.delay_seconds", &mut retry.delay_seconds, new.delay_seconds);
+        set.value("retry.multiplier", &mut retry.multiplier, new.multiplier);
+        set.value("retry.max_seconds", &mut retry.max_seconds, new.max_seconds);
         let (shown, new) = (&mut self.diagnostics, &config.diagnostics);
         set.value("diagnostics.pending", &mut shown.pending, new.pending);
         set.value("diagnostics.decisions", &mut shown.decisions, new.decisions);
