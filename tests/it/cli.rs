@@ -7,14 +7,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A repository with a state folder of its own; its engine ends soon after the last command.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ralph-sidecar");
 
 impl Place {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub fn new(files: &[(&str, &str)]) -> Self {
         let place = Self { folder: tempfile::tempdir().expect("folder") };
         for name in ["repo", "run", "home"] {
             std::fs::create_dir(place.path(name)).expect("folder");
@@ -30,25 +30,25 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn repo(&self) -> PathBuf {
+    pub fn repo(&self) -> PathBuf {
         self.path("repo")
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
         let path = self.repo().join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
         std::fs::write(path, text).expect("written");
     }
 
-    fn read(&self, path: &str) -> String {
+    pub fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.repo().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    fn environment(&self, command: &mut Command) {
+    pub fn environment(&self, command: &mut Command) {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("PATH"))
@@ -65,14 +65,14 @@ impl Place {
             .env("GIT_COMMITTER_EMAIL", "test@localhost");
     }
 
-    fn git(&self, words: &[&str]) {
+    pub fn git(&self, words: &[&str]) {
         let mut command = Command::new("git");
         self.environment(&mut command);
         let output = command.args(words).current_dir(self.repo()).output().expect("git runs");
         assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         self.environment(&mut command);
         command.args(words).current_dir(self.repo()).stdin(Stdio::null());
@@ -80,54 +80,54 @@ impl Place {
     }
 
     /// Runs the program and checks its exit code.
-    fn ralph(&self, code: i32, words: &[&str]) -> Said {
+    pub fn ralph(&self, code: i32, words: &[&str]) -> Said {
         let said = Said::of(self.command(words).output().expect("the program runs"));
         assert_eq!(said.code, Some(code), "{words:?}\nout: {}\nerr: {}", said.out, said.err);
         said
     }
 
     /// Writes a shell script outside the repository and returns it as `--agent`.
-    fn agent(&self, name: &str, script: &str) -> String {
+    pub fn agent(&self, name: &str, script: &str) -> String {
         let path = self.path(name);
         std::fs::write(&path, format!("cat > /dev/null\n{script}")).expect("written");
         format!("command:sh {}", path.display())
     }
 
     /// Puts approved tasks into the queue.
-    fn queue(&self, tasks: &str) {
+    pub fn queue(&self, tasks: &str) {
         self.write(".ralph/queue.json", &format!("{{\"version\": 1, \"goals\": [], \"tasks\": [{tasks}]}}\n"));
     }
 
     /// Asks for the status until it is as expected; the run is watched from outside, so there is no event to wait for.
-    fn until(&self, expected: impl Fn(&Value) -> bool) {
+    pub fn until(&self, expected: impl Fn(&Value) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !expected(&self.status()) {
             assert!(Instant::now() < deadline, "the status stays: {}", self.status());
         }
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         self.ralph(0, &["status", "--json"]).json()
     }
 }
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub fn lines(&self) -> Vec<Value> {
         self.out
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))

@@ -4,6 +4,7 @@ use crate::support::editor::{Editor, MINIMAL, NEOVIM, VSCODE};
 use crate::support::fake_engine::Fake;
 use ralph_sidecar::domain::hunks::HunkId;
 use ralph_sidecar::domain::queue::LiveState;
+use ralph_sidecar::domain::report::Finding;
 use ralph_sidecar::protocol::engine_api::{AttemptText, Command, Reply};
 use serde_json::{Value, json};
 
@@ -277,4 +278,29 @@ fn the_proposal_can_be_read_as_documents() {
         review.contains("@@ -1,5 +1,5 @@ hunk 1 of 2, pending: replaces 1 line by 1 line\n one\n-two\n+TWO\n"),
         "{review}"
     );
+}
+
+#[test]
+fn what_a_reviewer_found_is_shown_at_its_line_and_on_the_task() {
+    let fake = Fake::new();
+    fake.task("t1", LiveState::Ready);
+    fake.propose("t1", &[("a.txt", Some(OLD), Some(NEW))]);
+    let find = |file: Option<&str>, line, text: &str| {
+        fake.find("t1", Finding { file: file.map(str::to_owned), line, text: text.to_owned() });
+    };
+    find(Some("a.txt"), Some(4), "four is too many");
+    find(None, None, "no test");
+    let mut editor = Editor::start(VSCODE, &fake, &[("a.txt", OLD), (".ralph/queue.json", QUEUE)]);
+    editor.client.ignore("textDocument/publishDiagnostics");
+    editor.client.ignore("workspace/codeLens/refresh");
+    let shown = editor.diagnostics("a.txt", |shown| shown.len() == 3);
+    let finding = shown.iter().find(|shown| shown["code"] == "finding").expect("a finding");
+    assert_eq!((&finding["range"]["start"]["line"], &finding["severity"]), (&json!(3), &json!(3)));
+    assert_eq!(finding["message"], "`t1`, the reviewer: four is too many");
+    let on_task = editor.diagnostics(".ralph/queue.json", |shown| codes(shown).contains(&"finding"));
+    assert!(on_task.iter().any(|shown| shown["message"] == "`t1`, the reviewer: no test"), "{on_task:?}");
+    let review = editor.client.request("ralph/proposal", json!({ "task": "t1" }));
+    let text = editor.client.request("ralph/content", json!({ "uri": review["uri"] }));
+    let text = text["text"].as_str().unwrap_or_default();
+    assert!(text.contains("# the reviewer: a.txt:4: four is too many"), "{text}");
 }

@@ -17,6 +17,7 @@ mod lsp_queue;
 mod lsp_review;
 mod lsp_session;
 mod lsp_transport;
+mod reviewing;
 mod sandbox;
 mod schemas;
 mod supervisor;

@@ -9,6 +9,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkKind};
 use crate::domain::queue::LiveState;
+use crate::domain::report::Finding;
 use crate::domain::review::HunkState;
 use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
@@ -86,6 +87,7 @@ impl Session {
                 paths.insert(&file.path);
                 paths.extend(file.old_path.as_deref());
             }
+            paths.extend(view.findings.iter().filter_map(|finding| finding.file.as_deref()));
         }
         let mut uris: HashSet<Url> = paths.into_iter().filter_map(|path| root.file_uri(path)).collect();
         uris.extend(
@@ -113,6 +115,7 @@ impl Session {
         }
         if self.shows(root, Kind::Pending) {
             self.hunk_diagnostics(root, uri, &path, &mut diagnostics);
+            self.finding_diagnostics(root, uri, &path, &mut diagnostics);
         }
         diagnostics
     }
@@ -165,6 +168,9 @@ impl Session {
                 for hunk in absent {
                     diagnostics.push(hunk_diagnostic(place(Some(&view.task)), &view.task, hunk));
                 }
+                for finding in view.findings.iter().filter(|finding| finding.file.is_none()) {
+                    diagnostics.push(finding_diagnostic(place(Some(&view.task)), &view.task, finding));
+                }
             }
         }
     }
@@ -210,6 +216,20 @@ impl Session {
                 Some(vec![DiagnosticRelatedInformation { location, message: format!("the task `{task}`") }]);
         }
         with_data(diagnostic, json!({ "decision": decision.id }))
+    }
+
+    /// Shows what a reviewer wants changed at its line of the new text, which is near enough while that is not accepted.
+    fn finding_diagnostics(&self, root: &Root, uri: &Url, path: &str, diagnostics: &mut Vec<Diagnostic>) {
+        for (_, view) in root.loaded() {
+            for finding in view.findings.iter().filter(|finding| finding.file.as_deref() == Some(path)) {
+                let line = finding.line.unwrap_or(1).saturating_sub(1);
+                let range = match self.documents.get(uri) {
+                    Some(document) => lines(&document.text, line, line + 1),
+                    None => Range::new(Position::new(line, 0), Position::new(line + 1, 0)),
+                };
+                diagnostics.push(finding_diagnostic(range, &view.task, finding));
+            }
+        }
     }
 
     fn hunk_diagnostics(&self, root: &Root, uri: &Url, path: &str, diagnostics: &mut Vec<Diagnostic>) {
@@ -296,6 +316,11 @@ fn hunk_diagnostic(range: Range, task: &TaskId, hunk: &Hunk) -> Diagnostic {
     let message = format!("`{task}` {}{weakens}{}", describe(hunk), new_line(hunk));
     let diagnostic = plain(range, DiagnosticSeverity::INFORMATION, "pending", &message);
     with_data(diagnostic, json!({ "task": task, "hunk": hunk.id }))
+}
+
+fn finding_diagnostic(range: Range, task: &TaskId, finding: &Finding) -> Diagnostic {
+    let message = format!("`{task}`, the reviewer: {}", finding.text);
+    plain(range, DiagnosticSeverity::INFORMATION, "finding", &message)
 }
 
 fn question(decision: &Decision) -> String {

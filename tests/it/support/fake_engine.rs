@@ -7,6 +7,7 @@ use ralph_sidecar::domain::event::Mark;
 use ralph_sidecar::domain::hunks::{FileChangeTexts, HunkId, file_hunks};
 use ralph_sidecar::domain::outcome::Outcome;
 use ralph_sidecar::domain::queue::LiveState;
+use ralph_sidecar::domain::report::Finding;
 use ralph_sidecar::domain::task::{Status, Task, TaskId};
 use ralph_sidecar::engine::handle::{Engine, Handle};
 use ralph_sidecar::lsp::session::{Connector, Located};
@@ -138,6 +139,14 @@ impl Fake {
             task.proposal = Some(summary);
         });
         ids
+    }
+}
+
+impl Fake {
+    /// Lets a reviewer find something in a proposal; to be said before an editor is there.
+    pub fn find(&self, task: &str, finding: Finding) {
+        let mut state = self.engine.state.lock().expect("not poisoned");
+        state.proposals.get_mut(&TaskId::from(task)).expect("it is proposed").findings.push(finding);
     }
 }
 
