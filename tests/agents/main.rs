@@ -1,5 +1,6 @@
 //! Real agent programs against a scripted model server on loopback; `tests/run agents` installs and runs them.
 
+mod bench;
 mod mock;
 
 /// Serves until it is killed, for trials by hand.
