@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 const LINE_LIMIT: usize = 16 * 1024 * 1024;
 /// Lines that may wait for the driver.
 const WAITING: usize = 256;
+/// How long a program's last lines may take to arrive after it has ended.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 /// How the program is started; the working folder and the rest of the environment are the driver's own.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +85,16 @@ impl AgentChild {
     /// Returns the next line of either stream; none when both are closed.
     pub async fn line(&mut self) -> Option<ChildLine> {
         self.lines.recv().await
+    }
+
+    /// As [`Self::line`], but also none when the program has ended and nothing more comes for a moment, although
+    /// something that it left behind still holds its streams open. Nothing is lost when this is not waited for.
+    pub async fn line_or_exit(&mut self) -> Option<ChildLine> {
+        tokio::select! {
+            biased;
+            line = self.lines.recv() => line,
+            _ = self.child.wait() => tokio::time::timeout(LEFT_BEHIND, self.lines.recv()).await.ok().flatten(),
+        }
     }
 
     /// Writes a line to its input and flushes it.
