@@ -1,7 +1,22 @@
 //! Real agent programs against a scripted model server on loopback; `tests/run agents` installs and runs them.
+//!
+//! Each agent has a file with its tables: what it is put through, and what each failure of the model must end as.
+
+#[macro_use]
+mod tables;
 
 mod bench;
+mod leftovers;
 mod mock;
+
+mod built_in;
+mod claude;
+mod claude_agent_acp;
+mod codex;
+mod codex_acp;
+mod gemini;
+mod opencode;
+mod page;
 
 /// Serves until it is killed, for trials by hand.
 #[test]

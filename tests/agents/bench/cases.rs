@@ -13,10 +13,11 @@ use ralph_sidecar::domain::outcome::Outcome;
 use ralph_sidecar::domain::report::Report;
 use ralph_sidecar::protocol::agent_lines::{AgentLine, ToolStatus};
 use ralph_sidecar::protocol::config::Role;
+use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer than any turn here takes on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 /// How long a driver has to stop its agent.
 const STOPPING: Duration = Duration::from_secs(10);
 /// Seconds by which a time that an agent tells may be off: some tell minutes only.
@@ -191,19 +192,20 @@ pub fn survives(subject: &'static Subject, fault: &str) {
     saw(subject.name, "survives a passing failure", yes_or_no(survived));
 }
 
-/// Words that come while the agent works reach the model in the same turn, where the agent can take them.
+/// Words that come while the agent works reach the model in the same turn: by the driver, where the agent can take
+/// them, else with what the next report gives back.
 pub fn hears(subject: &'static Subject) {
     const WORDS: &str = "Prefer the shorter greeting.";
     let bench = Bench::new(subject, "script");
     let gate = bench.base().join("gate");
     // Gives up in the end, so that nothing is left running when the test is killed.
     let wait = format!("n=0; until [ -e '{}' ] || [ $n -gt 300 ]; do sleep 0.1; n=$((n + 1)); done", gate.display());
-    let steps = [Step::Shell(wait), Step::Shell("true".into()), Step::Shell("true".into())];
+    let progress = Step::Report { tool: "report_progress".into(), arguments: json!({ "text": "half way" }) };
+    let steps = [Step::Shell(wait), progress, Step::Shell("true".into())];
     bench.mock.script(Bench::RUN, &steps);
     let mut driving = bench.start(&bench.order());
     driving.wait_for(PATIENCE, |line| matches!(line, AgentLine::Tool { status: ToolStatus::Started, .. }));
-    super::deliver_words(&bench, WORDS);
-    driving.wait_for(PATIENCE, |line| matches!(line, AgentLine::Note { .. } | AgentLine::Raw { .. }));
+    bench.say(WORDS);
     std::fs::write(&gate, "").expect("the gate is opened");
     let turn = driving.finish(PATIENCE);
     regular(&turn);
@@ -212,17 +214,17 @@ pub fn hears(subject: &'static Subject) {
 }
 
 /// What a failure must be told as.
-pub struct Failure {
+pub struct Failure<'a> {
     /// The scenario of the model server.
-    pub scenario: &'static str,
+    pub scenario: &'a str,
     /// What the failure may be taken for.
-    pub outcomes: &'static [Outcome],
+    pub outcomes: &'a [Outcome],
     /// Seconds from now until the limit lifts; the agent need not tell.
     pub lifts: Option<u64>,
 }
 
 /// The model fails in every request; the turn ends in the right class within a bounded time.
-pub fn fails(subject: &'static Subject, failure: &Failure) {
+pub fn fails(subject: &'static Subject, failure: &Failure<'_>) {
     let bench = Bench::new(subject, failure.scenario);
     let turn = bench.start(&bench.order()).finish(PATIENCE);
     bench.record(failure.scenario);

@@ -9,11 +9,14 @@ mod recording;
 pub mod seen;
 pub mod subjects;
 
+pub use recording::blessing;
+
 use crate::leftovers;
 use crate::mock::Mock;
 use driving::Driving;
+use ralph_sidecar::domain::inbox::{InboxKind, InboxMessage};
 use ralph_sidecar::domain::report::Report;
-use ralph_sidecar::infra::mailbox::{self, Envelope};
+use ralph_sidecar::infra::mailbox::{self, Envelope, deliver_to_inbox};
 use ralph_sidecar::protocol::config::Role;
 use ralph_sidecar::protocol::drive::{Budget, DriveOrder};
 use std::path::{Path, PathBuf};
@@ -98,6 +101,12 @@ impl Bench {
             envelope.body
         };
         paths.iter().map(read).collect()
+    }
+
+    /// Says something to the agent at work, as the engine does for a person.
+    pub fn say(&self, words: &str) {
+        let message = InboxMessage { id: "s1".to_owned(), kind: InboxKind::Steer, text: words.to_owned() };
+        deliver_to_inbox(&self.mailbox(), &message, 0).expect("delivered");
     }
 
     /// Makes an order of the implementer, with a prompt and the agent's own settings for the scenario.
