@@ -1,7 +1,7 @@
 //! Processes and mailboxes as the engine asks for them: supervised processes, folders in the state directory.
 
 use super::durable::atomic_write;
-use super::mailbox::{self, INBOX, MAILBOX, MailboxError, Reader, Taken};
+use super::mailbox::{self, INBOX, MailboxError, Reader, Taken};
 use super::supervisor::{
     Adopted, End, ExitRecord, SpawnFailure, Status, StopSignal, StoppedBy, SuperviseError, SuperviseSpec, Supervised,
     sweep,
@@ -432,9 +432,4 @@ impl Mail for Mailbox {
     async fn arrived(&mut self) {
         self.watch.changed().await;
     }
-}
-
-/// Returns the mailbox of the attempt this process runs in.
-pub fn own_mailbox() -> Option<PathBuf> {
-    std::env::var_os(MAILBOX).map(PathBuf::from)
 }
