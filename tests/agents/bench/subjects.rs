@@ -133,11 +133,7 @@ pub const OLLAMA: Subject = Subject {
     name: "built-in on Ollama",
     variable: None,
     model: Some("mock-model"),
-    configure: |_, url| AgentConfig {
-        kind: AgentKind::BuiltIn,
-        url: Some(url.to_owned()),
-        ..AgentConfig::default()
-    },
+    configure: |_, url| AgentConfig { kind: AgentKind::BuiltIn, url: Some(url.to_owned()), ..AgentConfig::default() },
 };
 
 /// Our own agent, with an endpoint that speaks as OpenAI does.
