@@ -4,9 +4,13 @@
 
 mod acp;
 mod child;
+mod claude;
+mod codex;
+mod driving;
 mod session;
+mod steering;
 
-pub use child::{AgentChild, ChildLine, Launch};
+pub use child::{AgentChild, ChildEvent, ChildInput, ChildLine, Launch};
 pub use session::Session;
 
 use crate::domain::ending::Ending;
@@ -51,6 +55,8 @@ pub async fn drive(order: &Path) -> io::Result<Ending> {
             format!("the agent `{}` is started as it is, without a driver", session.order().name),
         ),
         AgentKind::Acp => acp::drive(&mut session).await,
+        AgentKind::Claude => claude::drive(&mut session).await,
+        AgentKind::Codex => codex::drive(&mut session).await,
         kind => Ending::failed(Outcome::InvalidOutput, format!("{kind:?}: no driver")),
     };
     Ok(session.end(ending))

@@ -17,17 +17,8 @@ const DEPTH: usize = 5;
 const WORDS: usize = 1500;
 
 /// Fields that hold a typed class of the error.
-const CLASS_FIELDS: [&str; 9] = [
-    "errorKind",
-    "errorName",
-    "codexErrorInfo",
-    "codex_error_info",
-    "errorCode",
-    "errorType",
-    "name",
-    "type",
-    "code",
-];
+const CLASS_FIELDS: [&str; 9] =
+    ["errorKind", "errorName", "codexErrorInfo", "codex_error_info", "errorCode", "errorType", "name", "type", "code"];
 /// Fields that hold a status of HTTP.
 const STATUS_FIELDS: [&str; 7] =
     ["httpStatusCode", "http_status_code", "httpStatus", "statusCode", "status_code", "status", "code"];
@@ -60,21 +51,45 @@ const fn agent(outcome: Outcome) -> Option<Class> {
 /// nothing that the status does not say better, stand in [`VAGUE`].
 fn class_of_word(word: &str) -> Option<Class> {
     match word {
-        "ratelimit" | "ratelimited" | "ratelimiterror" | "ratelimitexceeded" | "usagelimitexceeded"
-        | "usagelimitreached" | "insufficientquota" | "quotaexceeded" | "resourceexhausted"
-        | "responsetoomanyfailedattempts" | "sessionbudgetexceeded" => agent(Outcome::RateLimited),
-        "authenticationfailed" | "authenticationerror" | "providerautherror" | "unauthorized" | "unauthenticated"
-        | "invalidapikey" | "permissionerror" | "permissiondenied" | "oauthorgnotallowed" | "billingerror" => {
-            agent(Outcome::Auth)
-        }
-        "contextwindowexceeded" | "contextlengthexceeded" | "contextoverflowerror" | "contextoverflow"
-        | "prompttoolong" | "maxoutputtokens" | "messageoutputlengtherror" => agent(Outcome::ContextExhausted),
+        "ratelimit"
+        | "ratelimited"
+        | "ratelimiterror"
+        | "ratelimitexceeded"
+        | "usagelimitexceeded"
+        | "usagelimitreached"
+        | "insufficientquota"
+        | "quotaexceeded"
+        | "resourceexhausted"
+        | "responsetoomanyfailedattempts"
+        | "sessionbudgetexceeded" => agent(Outcome::RateLimited),
+        "authenticationfailed"
+        | "authenticationerror"
+        | "providerautherror"
+        | "unauthorized"
+        | "unauthenticated"
+        | "invalidapikey"
+        | "permissionerror"
+        | "permissiondenied"
+        | "oauthorgnotallowed"
+        | "billingerror" => agent(Outcome::Auth),
+        "contextwindowexceeded"
+        | "contextlengthexceeded"
+        | "contextoverflowerror"
+        | "contextoverflow"
+        | "prompttoolong"
+        | "maxoutputtokens"
+        | "messageoutputlengtherror" => agent(Outcome::ContextExhausted),
         "modelnotfound" | "providermodelnotfounderror" | "modelnotfounderror" => {
             Some((Outcome::ModelUnavailable, Scope::Model))
         }
         "overloaded" | "overloadederror" | "serveroverloaded" | "unavailable" => agent(Outcome::Overloaded),
-        "httpconnectionfailed" | "responsestreamconnectionfailed" | "responsestreamdisconnected" | "econnreset"
-        | "econnrefused" | "enotfound" | "etimedout" => agent(Outcome::Network),
+        "httpconnectionfailed"
+        | "responsestreamconnectionfailed"
+        | "responsestreamdisconnected"
+        | "econnreset"
+        | "econnrefused"
+        | "enotfound"
+        | "etimedout" => agent(Outcome::Network),
         _ => None,
     }
 }
@@ -115,36 +130,94 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
         (
             Outcome::ContextExhausted,
             &[
-                "prompt is too long", "context length", "context_length", "context window", "maximum context",
-                "context overflow", "too many tokens", "output token maximum", "max_output_tokens",
+                "prompt is too long",
+                "context length",
+                "context_length",
+                "context window",
+                "maximum context",
+                "context overflow",
+                "too many tokens",
+                "output token maximum",
+                "max_output_tokens",
             ],
         ),
         (
             Outcome::RateLimited,
             &[
-                "rate limit", "rate_limit", "ratelimit", "usage limit", "too many requests", "quota", "hit your limit",
-                "limit reached", "resource_exhausted", "request rejected (429)",
+                "rate limit",
+                "rate_limit",
+                "ratelimit",
+                "usage limit",
+                "too many requests",
+                "quota",
+                "hit your limit",
+                "limit reached",
+                "resource_exhausted",
+                "request rejected (429)",
             ],
         ),
         (
             Outcome::ModelUnavailable,
-            &["model not found", "model_not_found", "unknown model", "no such model", "the selected model (", "invalid model"],
+            &[
+                "model not found",
+                "model_not_found",
+                "unknown model",
+                "no such model",
+                "the selected model (",
+                "invalid model",
+            ],
         ),
         (
             Outcome::Auth,
             &[
-                "api key", "unauthorized", "not logged in", "please run /login", "log in", "authentication", "authenticate",
-                "credit balance", "billing", "invalid x-api-key", "payment required",
+                "api key",
+                "unauthorized",
+                "not logged in",
+                "please run /login",
+                "log in",
+                "authentication",
+                "authenticate",
+                "credit balance",
+                "billing",
+                "invalid x-api-key",
+                "payment required",
             ],
         ),
-        (Outcome::Overloaded, &["overloaded", "at capacity", "high demand", "service unavailable", "internal server error", "server-side issue"]),
+        (
+            Outcome::Overloaded,
+            &[
+                "overloaded",
+                "at capacity",
+                "high demand",
+                "service unavailable",
+                "internal server error",
+                "server-side issue",
+            ],
+        ),
         (
             Outcome::Network,
             &[
-                "econnrefused", "econnreset", "enotfound", "etimedout", "connection refused", "connection dropped",
-                "connection reset", "connection closed", "connection error", "cannot connect", "unable to connect",
-                "can't reach", "fetch failed", "network error", "socket connection", "getaddrinfo", "stream disconnected",
-                "stream closed", "stream ended", "timed out", "malformed response",
+                "econnrefused",
+                "econnreset",
+                "enotfound",
+                "etimedout",
+                "connection refused",
+                "connection dropped",
+                "connection reset",
+                "connection closed",
+                "connection error",
+                "cannot connect",
+                "unable to connect",
+                "can't reach",
+                "fetch failed",
+                "network error",
+                "socket connection",
+                "getaddrinfo",
+                "stream disconnected",
+                "stream closed",
+                "stream ended",
+                "timed out",
+                "malformed response",
             ],
         ),
         (Outcome::MissingBinary, &["command not found", "cannot find module"]),
@@ -152,9 +225,12 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
     let lower = words.to_ascii_lowercase();
     let named = lower.contains("model")
         && ["does not exist", "not supported", "is not available", "not found"].iter().any(|word| lower.contains(word));
-    let found = TABLE.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign))).map(|(outcome, _)| *outcome);
+    let found =
+        TABLE.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign))).map(|(outcome, _)| *outcome);
     let outcome = match found {
-        Some(Outcome::ContextExhausted | Outcome::RateLimited) | None if named && found.is_none() => Outcome::ModelUnavailable,
+        Some(Outcome::ContextExhausted | Outcome::RateLimited) | None if named && found.is_none() => {
+            Outcome::ModelUnavailable
+        }
         Some(outcome) => outcome,
         None => return None,
     };

@@ -145,7 +145,9 @@ fn not_started(error: &io::Error, launch: &Launch, name: &str) -> Ending {
         ),
         io::ErrorKind::PermissionDenied => Ending::failed(
             Outcome::MissingBinary,
-            format!("`{program}` cannot be executed; look at its permissions, or correct the `command` of agent `{name}`"),
+            format!(
+                "`{program}` cannot be executed; look at its permissions, or correct the `command` of agent `{name}`"
+            ),
         ),
         _ => Ending::failed(Outcome::Crashed, format!("`{program}` cannot be started: {error}")),
     }
@@ -172,7 +174,8 @@ async fn converse(turn: &mut Turn<'_>, launch: &Launch, open: &mut Opened) -> Re
         waited => settled(turn, waited).await?,
     };
     if abilities["protocolVersion"] != 1 {
-        let detail = format!("the agent speaks version {} of the protocol, not version 1", abilities["protocolVersion"]);
+        let detail =
+            format!("the agent speaks version {} of the protocol, not version 1", abilities["protocolVersion"]);
         return Err(Ending::failed(Outcome::InvalidOutput, detail));
     }
     if turn.program == Program::Other {
@@ -210,7 +213,8 @@ async fn open_session(turn: &mut Turn<'_>, abilities: &Value) -> Result<(String,
             turn.updates.begin_turn();
             match waited {
                 Waited::Answered(Err(RpcError { gone: false, message, .. })) => {
-                    turn.session.note(format!("session {session} cannot be continued ({message}); this is a fresh one"));
+                    turn.session
+                        .note(format!("session {session} cannot be continued ({message}); this is a fresh one"));
                 }
                 waited => return Ok((session, settled(turn, waited).await?)),
             }
@@ -243,12 +247,7 @@ fn with_login(mut ending: Ending, abilities: &Value) -> Ending {
     ending
 }
 
-async fn choose_model(
-    turn: &mut Turn<'_>,
-    session: &str,
-    models: &Models,
-    open: &mut Opened,
-) -> Result<(), Ending> {
+async fn choose_model(turn: &mut Turn<'_>, session: &str, models: &Models, open: &mut Opened) -> Result<(), Ending> {
     let Some(wanted) = turn.session.order().model.clone() else { return Ok(()) };
     let name = models.name_of(&wanted);
     if models.current.as_deref() == Some(name.as_str()) {

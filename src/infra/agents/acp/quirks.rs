@@ -29,12 +29,8 @@ pub(super) enum Program {
 impl Program {
     /// Recognises an agent by its command line, or by the name it gives itself.
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
-        let known = [
-            ("opencode", Self::OpenCode),
-            ("gemini", Self::Gemini),
-            ("codex", Self::Codex),
-            ("claude", Self::Claude),
-        ];
+        let known =
+            [("opencode", Self::OpenCode), ("gemini", Self::Gemini), ("codex", Self::Codex), ("claude", Self::Claude)];
         for word in words {
             // The folder something is installed in names nothing.
             let word = if word.starts_with('@') { word } else { word.rsplit('/').next().unwrap_or(word) };

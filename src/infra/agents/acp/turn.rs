@@ -1,13 +1,13 @@
 //! One turn while it is on: lines of the program go to the protocol, what the protocol hears becomes lines of the
 //! transcript, questions are answered, and bounds are kept.
 
+use super::Surroundings;
 use super::connection::{Answer, Connection, Incoming, Reply, RpcError};
 use super::failures::Clock;
 use super::permissions::{Rules, Verdict, option_for};
-use super::quirks::{Program, Signs};
 use super::questions;
+use super::quirks::{Program, Signs};
 use super::updates::{Updates, clipped};
-use super::Surroundings;
 use crate::domain::ending::{Ending, Usage};
 use crate::domain::outcome::Outcome;
 use crate::domain::report::Report;
@@ -254,12 +254,7 @@ impl<'a> Turn<'a> {
         }
         let tool = self.updates.tool_of(&params["toolCall"]);
         let order = self.session.order();
-        let rules = Rules {
-            slot: &self.around.cwd,
-            write: &self.around.write,
-            role: order.role,
-            fenced: order.fenced,
-        };
+        let rules = Rules { slot: &self.around.cwd, write: &self.around.write, role: order.role, fenced: order.fenced };
         let verdict = rules.decide(&tool, real);
         let option = option_for(&verdict, &params["options"]);
         reply.permission(option.as_deref());
@@ -320,7 +315,8 @@ impl<'a> Turn<'a> {
     pub fn no_protocol(&self, what: &str) -> Ending {
         let order = self.session.order();
         let words = self.last_words();
-        let printed = if words.is_empty() { "; it printed nothing".to_owned() } else { format!("; it printed:\n{words}") };
+        let printed =
+            if words.is_empty() { "; it printed nothing".to_owned() } else { format!("; it printed:\n{words}") };
         let detail = format!(
             "the program of agent `{}` does not seem to speak the Agent Client Protocol: {what} without an answer to \
              `initialize`; look at its `command`{printed}",
