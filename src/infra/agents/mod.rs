@@ -3,6 +3,7 @@
 //! talked to outlives an engine that dies. All that is known about a particular agent is in its file here.
 
 mod acp;
+pub mod built_in;
 mod child;
 mod claude;
 mod codex;
@@ -57,7 +58,7 @@ pub async fn drive(order: &Path) -> io::Result<Ending> {
         AgentKind::Acp => acp::drive(&mut session).await,
         AgentKind::Claude => claude::drive(&mut session).await,
         AgentKind::Codex => codex::drive(&mut session).await,
-        kind => Ending::failed(Outcome::InvalidOutput, format!("{kind:?}: no driver")),
+        AgentKind::BuiltIn => built_in::drive(&mut session).await,
     };
     Ok(session.end(ending))
 }
