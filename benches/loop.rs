@@ -54,8 +54,7 @@ fn running(size: usize) -> State {
         run_seconds: 28_800,
         review_each: false,
         chain: vec!["one".into()],
-        commands: Vec::new(),
-        effective: serde_json::Value::Null,
+        ..RunSettings::default()
     };
     step(&mut state, Input::Start { settings, only: Vec::new() });
     state

@@ -3,11 +3,13 @@
 use super::engine::{Compose, EngineContext, Service};
 use crate::domain::reduce::{Input, decide};
 use crate::domain::state::State;
+use crate::domain::task::TaskId;
 use crate::engine::actor;
 use crate::engine::commands::with_settings;
 use crate::engine::context::from_port;
 use crate::engine::handle::Handle;
 use crate::engine::ports::{Clock, Journal, PortError, QueueRead, RunBoard, World};
+use crate::engine::prompt::{self, Kind, Template};
 use crate::engine::view;
 use crate::infra::journal::SqliteJournal;
 use crate::infra::launch;
@@ -15,8 +17,10 @@ use crate::infra::paths::{Homes, StatePaths};
 use crate::infra::queue_store::{QueueStore, understand};
 use crate::infra::repository::Repository;
 use crate::infra::runner::Runner;
+use crate::infra::sandbox::Places;
 use crate::infra::settings_source::{FileSettings, SystemClock};
 use crate::infra::workshop::GitWorkshop;
+use crate::protocol::config::Settings;
 use crate::protocol::engine_api::{ApiError, ErrorKind, Snapshot};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -96,7 +100,13 @@ async fn open_checkout(paths: &StatePaths, root: &Path, runs: RunBoard) -> Resul
     let repository = Repository::discover(root).map_err(|error| from_port(PortError::from(error)))?;
     let program =
         launch::program().map_err(|error| from_port(PortError::new(format!("find this program: {error}"))))?;
-    let runner = Runner::new(program, &paths.root, paths.mailboxes.clone(), paths.slots.clone()).map_err(from_port)?;
+    let places = Places {
+        checkout: root.to_path_buf(),
+        common_dir: repository.common_dir().to_path_buf(),
+        state: paths.repository.clone(),
+    };
+    let (mailboxes, slots) = (paths.mailboxes.clone(), paths.slots.clone());
+    let runner = Runner::new(program, &paths.root, mailboxes, slots, places).map_err(from_port)?;
     let world = World {
         root: root.to_path_buf(),
         queue: Arc::new(QueueStore::new(root)),
@@ -117,6 +127,47 @@ async fn open_checkout(paths: &StatePaths, root: &Path, runs: RunBoard) -> Resul
 ///
 /// When the folder is in no usable repository, or the journal cannot be read.
 pub fn read_snapshot(root: &Path) -> Result<Snapshot, ApiError> {
+    let known = read_known(root)?;
+    let snapshot = view::snapshot(&known.state, known.seq, known.problem);
+    Ok(with_settings(&known.root, known.settings.read(), snapshot))
+}
+
+/// Makes the prompt that the next attempt of a task would get, without an engine.
+///
+/// # Errors
+///
+/// As [`read_snapshot`], for a task the queue does not have, and for a template that cannot be used.
+pub fn next_prompt(root: &Path, id: &TaskId) -> Result<String, ApiError> {
+    let known = read_known(root)?;
+    let task = known.state.tasks.get(id).ok_or_else(|| {
+        ApiError::new(ErrorKind::Usage, format!("find task `{id}`: the queue has none of this name"))
+            .with_hint("ralph-sidecar tasks list")
+    })?;
+    let (layers, _) = known.settings.read().map_err(from_port)?;
+    let file = known.root.join(Kind::Implementer.path());
+    let own = match std::fs::read(&file) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(ApiError::new(ErrorKind::Data, format!("failed to read {}: {error}", file.display())));
+        }
+    };
+    let template = Template::new(Kind::Implementer, &known.root, own);
+    prompt::preview(&template, &Settings::resolve(&layers), &known.state, task).map_err(from_port)
+}
+
+/// What the files of a checkout tell.
+struct Known {
+    root: PathBuf,
+    state: State,
+    /// Of the last event.
+    seq: u64,
+    /// What is wrong with the queue file.
+    problem: Option<String>,
+    settings: FileSettings,
+}
+
+fn read_known(root: &Path) -> Result<Known, ApiError> {
     let checkout = super::connect::discover(root)?;
     let homes = Homes::from_env()?;
     let paths = StatePaths::open(&homes, &checkout.common_git_dir)?.checkout_state(&checkout.root)?;
@@ -151,7 +202,7 @@ pub fn read_snapshot(root: &Path) -> Result<Snapshot, ApiError> {
     if let Ok(commands) = settings.trusted_now() {
         foresee(&mut state, Input::TrustRead { commands });
     }
-    Ok(with_settings(&checkout.root, settings.read(), view::snapshot(&state, seq, problem)))
+    Ok(Known { root: checkout.root, state, seq, problem, settings })
 }
 
 /// Folds what an engine would record, and records nothing.

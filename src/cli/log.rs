@@ -22,6 +22,9 @@ pub struct LogArgs {
     /// The output of the checks instead of the transcript.
     #[arg(long)]
     pub checks: bool,
+    /// The transcript as the agent's driver wrote it, line by line.
+    #[arg(long, conflicts_with_all = ["prompt", "checks"])]
+    pub raw: bool,
 }
 
 /// Runs the command.
@@ -33,6 +36,7 @@ pub async fn run(context: &Context, args: LogArgs) -> Result<(), ApiError> {
     let what = match (args.prompt, args.checks) {
         (true, _) => AttemptText::Prompt,
         (_, true) => AttemptText::Checks,
+        _ if args.raw => AttemptText::RawTranscript,
         _ => AttemptText::Transcript,
     };
     let task = TaskId(args.task);

@@ -103,6 +103,7 @@ fn notes(view: &ProposalView) -> Vec<String> {
     if let Some(summary) = &view.summary {
         notes.push(format!("the agent says: {summary}"));
     }
+    notes.extend(view.findings.iter().map(|finding| format!("the reviewer wants changed: {finding}")));
     notes
 }
 

@@ -114,6 +114,7 @@ pub fn proposal() -> ProposalView {
         summary: Some("Greets.".into()),
         checks: vec![],
         acceptance: vec![],
+        findings: vec![],
         files: vec![ProposalFile {
             path: "greet.sh".into(),
             old_path: None,

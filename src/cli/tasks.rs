@@ -1,9 +1,10 @@
-//! `ralph-sidecar tasks` and `tasks why ID`: the queue with its live states; need no engine.
+//! `ralph-sidecar tasks`, `tasks why ID` and `tasks prompt ID`: the queue with its live states; need no engine.
 
 use super::context::{Context, find_task};
 use super::style::clean;
-use super::{documents, output, status_text};
+use super::{compose, documents, output, status_text};
 use crate::domain::queue::LiveState;
+use crate::domain::task::TaskId;
 use crate::protocol::engine_api::{ApiError, TaskView};
 use clap::{Args, Subcommand};
 
@@ -24,6 +25,8 @@ pub enum TasksCommand {
     List(ListArgs),
     /// Say in one sentence why a task does not run, or what waits.
     Why(WhyArgs),
+    /// Print the prompt that the next attempt of a task would get.
+    Prompt(PromptArgs),
 }
 
 /// Options of `tasks list`.
@@ -45,6 +48,13 @@ pub struct WhyArgs {
     /// A versioned JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `tasks prompt`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptArgs {
+    #[arg(value_name = "ID")]
+    pub task: String,
 }
 
 const STATES: [LiveState; 9] = [
@@ -70,6 +80,11 @@ fn state(word: &str) -> Result<LiveState, String> {
 ///
 /// What cannot be read, and an id the queue does not have.
 pub fn run(context: &Context, args: &TasksArgs) -> Result<(), ApiError> {
+    if let Some(TasksCommand::Prompt(args)) = &args.command {
+        let text = compose::next_prompt(&context.root()?, &TaskId::from(args.task.as_str()))?;
+        output::line(clean(&text).trim_end_matches('\n'));
+        return Ok(());
+    }
     let snapshot = context.snapshot()?;
     // Without a word, they are listed.
     let list = TasksCommand::List(args.list.clone());
@@ -89,6 +104,8 @@ pub fn run(context: &Context, args: &TasksArgs) -> Result<(), ApiError> {
             }
             output::line(&format!("{}: {}", view.state.as_str(), clean(&view.why)));
         }
+        // Needs more than the snapshot, and has been answered above.
+        TasksCommand::Prompt(_) => {}
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A question to a person as a stored object: options, evidence, answer; see section 8 of the design.
 
+use super::budget::BudgetOf;
 use super::task::TaskId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -81,6 +82,9 @@ pub struct Evidence {
     /// With `setup`: the command line of the check it is about.
     #[serde(default)]
     pub check: Option<String>,
+    /// With `budget`: what of tokens or money is used up; absent when it is attempts or time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetOf>,
 }
 
 /// What a person said.

@@ -1,9 +1,12 @@
 //! Facts. They are journaled, and folding them gives the state; their serde form is the journal's only format.
 
+use super::budget::BudgetOf;
+use super::chain::Reach;
 use super::decision::{Answer, Decision, DecisionId};
+use super::ending::Usage;
 use super::hunks::HunkId;
-use super::outcome::AttemptEnd;
-use super::report::Report;
+use super::outcome::{AttemptEnd, Outcome};
+use super::report::{Finding, Report};
 use super::settings::RunSettings;
 use super::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
@@ -171,11 +174,56 @@ pub enum Event {
         union: Option<UnionReport>,
         at_ms: i64,
     },
-    /// An agent leaves the chain for the rest of the run.
+    /// An agent leaves the chain for the rest of the run. Written by older versions; now it is `LinkLeft`.
     AgentLeft {
         run: RunId,
         agent: String,
         detail: String,
+    },
+    /// An agent or one of its models leaves the chain for the rest of the run.
+    LinkLeft {
+        run: RunId,
+        reach: Reach,
+        why: Outcome,
+        detail: String,
+    },
+    /// An agent, a model or, for want of the network, everything rests until a time; that outlives the run.
+    LinkCooled {
+        reach: Reach,
+        until_ms: i64,
+        /// Failures in a row, when the time comes from backoff rather than from the agent.
+        #[serde(default)]
+        tries: u32,
+        why: Outcome,
+        #[serde(default)]
+        detail: String,
+        at_ms: i64,
+    },
+    /// What rested is free again.
+    LinkFreed {
+        reach: Reach,
+        /// Whether the failures in a row are forgotten, and what left the run is back: it worked, or a person said so.
+        #[serde(default)]
+        forgotten: bool,
+    },
+    /// What a turn used that is no attempt's own, such as a planner's or a reviewer's.
+    UsageCounted {
+        #[serde(default)]
+        task: Option<TaskId>,
+        #[serde(default)]
+        run: Option<RunId>,
+        role: String,
+        usage: Usage,
+        at_ms: i64,
+    },
+    /// A person allowed as much again.
+    BudgetRaised {
+        of: BudgetOf,
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// With a day's budget: the local day since the epoch.
+        #[serde(default)]
+        day: Option<i64>,
     },
     /// The claim: from here on the attempt exists and will have exactly one end.
     AttemptStarted {
@@ -208,6 +256,28 @@ pub enum Event {
         attempt: AttemptId,
         id: String,
         report: Report,
+    },
+    /// A reviewer with a fresh context was asked about what passed its checks.
+    ReviewRequested {
+        attempt: AttemptId,
+        /// 1-based: which review of the task since a person last looked at it.
+        round: u32,
+        agent: String,
+        base: String,
+        head: String,
+    },
+    /// What the reviewer said; without findings and without a failure it approves.
+    ReviewGiven {
+        attempt: AttemptId,
+        round: u32,
+        summary: String,
+        #[serde(default)]
+        findings: Vec<Finding>,
+        /// Why there is no review.
+        #[serde(default)]
+        failure: Option<String>,
+        #[serde(default)]
+        usage: Usage,
     },
     AttemptEnded {
         attempt: AttemptId,

@@ -2,8 +2,11 @@
 //!
 //! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]) and is told ([`inbox`]), how an attempt
 //! ends ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
-//! facts ([`event`]), what they add up to ([`state`], [`queue`]), and what happens next ([`reduce`]).
+//! facts ([`event`]), what they add up to ([`state`], [`queue`]), who works ([`chain`]), what may be used ([`budget`]),
+//! and what happens next ([`reduce`]).
 
+pub mod budget;
+pub mod chain;
 pub mod decision;
 pub mod ending;
 pub mod event;

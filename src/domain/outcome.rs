@@ -1,6 +1,7 @@
 //! The typed end of an attempt, and the evidence kept with it; see section 6 of the design.
 
 use super::ending::Ending;
+use super::report::Finding;
 use serde::{Deserialize, Serialize};
 
 /// How an attempt ended. Decided by the engine; an agent's claim is only one of the things it looks at.
@@ -173,6 +174,9 @@ pub struct AttemptEnd {
     /// How the agent's own program ended, where a driver of ours heard it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// What the reviewer wants changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 impl AttemptEnd {
@@ -192,6 +196,7 @@ impl AttemptEnd {
             hunks: Vec::new(),
             red_on_base: None,
             ending: None,
+            findings: Vec::new(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What can run: the live state of each task, why it does not run, and which task is next.
 
+use super::chain::{self, Pick};
 use super::decision::{DecisionId, OptionEffect};
 use super::event::StandsOn;
+use super::settings::Link;
 use super::state::{Record, State, effective_status};
 use super::task::{Status, Task, TaskId};
 use serde::{Deserialize, Serialize};
@@ -57,10 +59,21 @@ fn live(state: LiveState, why: impl Into<String>) -> Live {
 
 /// Returns the live state of the task, or none when the queue does not name it.
 pub fn live_state(state: &State, id: &TaskId) -> Option<Live> {
+    let found = live_but_for_rest(state, id)?;
+    let wait = Some(())
+        .filter(|()| found.state == LiveState::Ready)
+        .and_then(|()| chain::wait_of(state, state.tasks.get(id)?));
+    let offset = state.run.as_ref().map_or(0, |run| run.settings.utc_offset_seconds);
+    Some(wait.map_or(found, |wait| live(LiveState::Waiting, wait.words(offset))))
+}
+
+/// Returns the live state the task would have if no agent rested.
+fn live_but_for_rest(state: &State, id: &TaskId) -> Option<Live> {
     let task = state.tasks.get(id)?;
     let record = state.record(id);
     if let Some(attempt) = record.and_then(|record| record.active()) {
-        return Some(live(LiveState::Running, format!("attempt {} is on with {}", attempt.number, attempt.agent)));
+        let link = Link { agent: attempt.agent.clone(), model: attempt.model.clone() };
+        return Some(live(LiveState::Running, format!("attempt {} is on with {link}", attempt.number)));
     }
     match effective_status(task, record) {
         Status::Done => return Some(live(LiveState::Done, "accepted")),
@@ -109,23 +122,18 @@ pub fn live_state(state: &State, id: &TaskId) -> Option<Live> {
     Some(live(LiveState::Ready, "it is ready to run"))
 }
 
-/// Returns the agent that would do the task in the run that is on: its own, or the first of the chain that is left.
-pub fn agent_for<'a>(state: &'a State, task: &'a Task) -> Option<&'a str> {
-    let run = state.run.as_ref()?;
-    let here = |agent: &&String| !run.agents_left.contains_key(*agent);
-    match &task.agent {
-        Some(own) => Some(own).filter(here),
-        None => run.settings.chain.iter().find(here),
-    }
-    .map(String::as_str)
+/// Tells whether the run that is on has an agent for the task, one that rests included.
+pub fn has_agent(state: &State, task: &Task) -> bool {
+    chain::pick_for_task(state, task, i64::MIN) != Pick::Exhausted
 }
 
 /// Returns the sentence that says that no agent is left for the task in the run that is on, or none.
 fn without_agent(state: &State, task: &Task) -> Option<String> {
-    let run = state.run.as_ref().filter(|_| agent_for(state, task).is_none())?;
+    let run = state.run.as_ref().filter(|_| !has_agent(state, task))?;
     Some(match &task.agent {
         Some(own) => {
-            let why = run.agents_left.get(own).map(String::as_str).unwrap_or_default();
+            let about = run.left.iter().find(|(reach, _)| reach.agent.as_ref() == Some(own));
+            let why = about.map(|(_, left)| left.detail.as_str()).unwrap_or_default();
             format!("its agent `{own}` has left this run: {why}")
         }
         None => "no agent is left in this run".to_owned(),
@@ -135,10 +143,10 @@ fn without_agent(state: &State, task: &Task) -> Option<String> {
 /// Returns the decision whose answer parked or dropped the task, unless it was queued again since.
 pub(super) fn put_aside(state: &State, id: &TaskId) -> Option<(DecisionId, OptionEffect)> {
     let record = state.record(id)?;
-    let last = state.decisions_of(id).rev().find(|decision| !decision.withdrawn)?;
+    let since = record.decisions.iter().skip(record.asked_before).filter_map(|at| state.decisions.get(*at));
+    let last = since.rev().find(|decision| !decision.withdrawn)?;
     let does = last.option(last.answer.as_ref()?.option.as_deref()?)?.does;
-    let untouched = last.attempt.is_some_and(|attempt| record.round_start < attempt as usize);
-    (matches!(does, OptionEffect::Park | OptionEffect::Drop) && untouched).then(|| (last.id.clone(), does))
+    matches!(does, OptionEffect::Park | OptionEffect::Drop).then(|| (last.id.clone(), does))
 }
 
 /// Returns the task's own command strings that nobody trusts yet, in order.
@@ -187,11 +195,11 @@ fn waits_on(state: &State, task: &Task) -> Option<String> {
     })
 }
 
-/// Tells whether the task can be claimed; what `live_state` calls ready, without the words.
+/// Tells whether the task can be claimed as soon as an agent is free.
 pub(super) fn is_ready(state: &State, task: &Task) -> bool {
     effective_status(task, state.record(&task.id)) == Status::Todo
         && unmet(state, task).is_none()
-        && live_state(state, &task.id).is_some_and(|live| live.state == LiveState::Ready)
+        && live_but_for_rest(state, &task.id).is_some_and(|live| live.state == LiveState::Ready)
 }
 
 /// Returns the members of the dependency cycle the task is in or leads into, in order, the first repeated at the end.
@@ -271,13 +279,17 @@ pub fn wanted(state: &State) -> Option<HashSet<&TaskId>> {
     Some(wanted)
 }
 
-/// Returns the task to claim next: by priority, then by how many tasks it unblocks, then by file order.
+/// Returns the tasks that can be claimed as soon as an agent is free, the next one first: by priority, then by how many
+/// tasks it unblocks, then by file order.
+pub fn ready_tasks(state: &State) -> impl Iterator<Item = &TaskId> {
+    let wanted = wanted(state);
+    let ready = state.index.ready.iter().map(|(_, _, _, id)| id);
+    ready.filter(move |id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)))
+}
+
+/// Returns the first of [`ready_tasks`].
 pub fn next_task(state: &State) -> Option<TaskId> {
-    let mut ready = state.index.ready.iter().map(|(_, _, _, id)| id);
-    match wanted(state) {
-        None => ready.next().cloned(),
-        Some(wanted) => ready.find(|id| wanted.contains(id)).cloned(),
-    }
+    ready_tasks(state).next().cloned()
 }
 
 /// Returns the tasks whose proposals stand on the given task's, direct or not, in file order.

@@ -6,9 +6,15 @@
 //! running      ended, verified or unchecked   AttemptEnded, ProposalMade              review
 //! running      ended, the agent's failure     AttemptEnded                            ready, until the limit,
 //!                                                                                     three of one shape, or A→B→A
+//! running      ended, a limit or no network   AttemptEnded, LinkCooled                ready, with the next link of
+//!                                                                                     the chain; else waiting
+//! waiting      a link's time came, retry now  LinkFreed                               ready
 //! running      ended, a question              AttemptEnded, DecisionRaised            blocked
 //! running      ended, lost or cancelled       AttemptEnded                            ready
-//! running      ended, no program              AttemptEnded, AgentLeft                 ready; the run asks a person
+//! running      ended, the agent cannot run    AttemptEnded, LinkLeft                  ready; the run asks a person
+//!                                                                                     when all have left
+//! running      ended, a budget used up        AttemptEnded, DecisionRaised            blocked; or the run ends
+//! ready        its budget is used up          DecisionRaised                          blocked
 //! blocked      answered                       DecisionAnswered, TaskRequeued          ready
 //! review       every hunk decided, on disk    TaskDone                                done
 //! review       rejected                       HunksMarked, ProposalStale (others)     review; dependents stale
@@ -18,6 +24,7 @@
 //! ```
 
 mod attempts;
+mod links;
 mod people;
 #[cfg(test)]
 mod properties;
@@ -28,14 +35,15 @@ pub(crate) mod testing;
 mod tests;
 
 use super::decision::{Answer, DecisionId, OptionEffect};
+use super::ending::Ending;
 use super::event::{AttemptId, Event, HunkRef, Mark, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::{InboxKind, InboxMessage, Question};
 use super::outcome::AttemptEnd;
 use super::queue;
 use super::report::Report;
-use super::settings::RunSettings;
-use super::state::{Prepared, State};
+use super::settings::{Link, RunSettings};
+use super::state::{Prepared, Review, ReviewGiven, State};
 use super::task::{Goal, Status, Task, TaskId};
 use std::collections::BTreeSet;
 
@@ -126,6 +134,16 @@ pub enum Input {
         id: String,
         report: Report,
     },
+    /// A reviewer is asked; journaled before it starts.
+    ReviewRequested {
+        attempt: AttemptId,
+        review: Review,
+    },
+    /// The review that is on was given, or failed.
+    ReviewGiven {
+        attempt: AttemptId,
+        given: ReviewGiven,
+    },
     Ended {
         attempt: AttemptId,
         end: AttemptEnd,
@@ -139,7 +157,16 @@ pub enum Input {
     UnionChecked {
         report: UnionReport,
     },
-    /// Time passed; budgets are looked at.
+    /// A turn that is no attempt ended, such as a planner's or a reviewer's.
+    TurnEnded {
+        /// `planner`, `reviewer`, …
+        role: String,
+        /// The task it was about.
+        task: Option<TaskId>,
+        link: Link,
+        ending: Ending,
+    },
+    /// Time passed; budgets and who rests are looked at.
     Tick,
 }
 
@@ -330,9 +357,12 @@ impl Next {
                 }
             }
             Input::Reported { attempt, id, report } => self.reported(attempt, id, report),
+            Input::ReviewRequested { attempt, review } => self.review_requested(attempt, review),
+            Input::ReviewGiven { attempt, given } => self.review_given(attempt, given),
             Input::Ended { attempt, end } => self.ended(attempt, end),
             Input::Moved { task, from, result } => self.moved(task, &from, result),
             Input::UnionChecked { report } => self.union_checked(report),
+            Input::TurnEnded { role, task, link, ending } => self.turn_ended(role, task, link, &ending),
             Input::Tick => self.tick(),
         }
         Ok(())

@@ -73,6 +73,18 @@ pub struct Finding {
     pub text: String,
 }
 
+impl std::fmt::Display for Finding {
+    /// Writes it on one line after its place, as compilers do.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, _) => {}
+        }
+        f.write_str(&self.text)
+    }
+}
+
 impl Finding {
     /// Reads `FILE:LINE: TEXT`, `FILE: TEXT` or just a text. What stands before a colon is a file only when it looks
     /// like one: no blanks, and a dot or a slash in it.

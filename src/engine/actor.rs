@@ -398,6 +398,8 @@ fn is_ours(input: &Input) -> bool {
         Input::Prepared { .. }
             | Input::AgentStarted { .. }
             | Input::Reported { .. }
+            | Input::ReviewRequested { .. }
+            | Input::ReviewGiven { .. }
             | Input::Ended { .. }
             | Input::Moved { .. }
             | Input::UnionChecked { .. }

@@ -1,7 +1,7 @@
 //! Checks: the commands that decide, run by us in the slot, on the base and on the result.
 
 use super::context::Context;
-use super::ports::{PortError, PortResult, ProcessEnd, ProcessOrder};
+use super::ports::{Fence, PortError, PortResult, ProcessEnd, ProcessOrder};
 use crate::domain::decision::{DecisionKind, OptionEffect};
 use crate::domain::outcome::{BaseCheck, CheckResult, normalise_failure};
 use crate::domain::state::State;
@@ -104,7 +104,7 @@ async fn run_once(
         stop: Vec::new(),
         activity: None,
         marker: site.marker.clone(),
-        fence: None,
+        fence: Some(Fence { slot: Some(site.slot.to_path_buf()), ..Fence::default() }),
     };
     let mut running = context.world.processes.start(order).await?;
     let stopper = running.stopper();

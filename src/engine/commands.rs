@@ -2,18 +2,18 @@
 
 use super::context::{Context, from_port};
 use super::ports::{Layers, PortResult, QueueEdit, World};
-use super::{planner, view};
+use super::run_settings::run_settings;
+use super::{planner, texts, view};
 use crate::domain::decision::Answer;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::queue::{LiveState, live_state, untrusted_commands};
 use crate::domain::reduce::Input;
-use crate::domain::settings::RunSettings;
 use crate::domain::state::{Proposal, State, effective_status};
 use crate::domain::task::{Status, TaskId};
 use crate::protocol::config::{AgentChoice, Config, INLINE_AGENT, Layer, Role, Settings, trust_string};
 use crate::protocol::engine_api::{
-    AcceptReply, ApiError, AttemptText, Command, ErrorKind, ProposalFile, ProposalView, Reply, Snapshot, StartRequest,
+    AcceptReply, ApiError, Command, ErrorKind, ProposalFile, ProposalView, Reply, Snapshot, StartRequest,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -75,7 +75,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             context.hold_queue(held);
             Ok(Reply::Done)
         }
-        Command::Text { task, attempt, what } => text(context, &task, attempt, what).await,
+        Command::Text { task, attempt, what } => texts::text(context, &task, attempt, what).await.map(Reply::Text),
         Command::Report { attempt, report } => {
             let id = format!("socket-{:016x}", context.world.clock.random());
             context.input(Input::Reported { attempt, id, report }).await;
@@ -160,8 +160,16 @@ pub async fn settings_for(
 
 /// Returns the command strings of the settings that a role needs; what was typed is trusted by typing it.
 pub fn commands_of(settings: &Settings, role: Role) -> Vec<String> {
-    let agents = settings.agents_for(role).filter(|(name, _)| *name != INLINE_AGENT);
-    let mut commands: Vec<String> = agents.map(|(_, agent)| agent.trust_string()).collect();
+    // Whoever reviews what this role did runs with it.
+    let reviewed = role == Role::Implementer && settings.is_named(Role::Reviewer);
+    let reviewers = settings.agents_for(Role::Reviewer).filter(|_| reviewed);
+    let agents = settings.agents_for(role).chain(reviewers).filter(|(name, _)| *name != INLINE_AGENT);
+    let mut commands: Vec<String> = Vec::new();
+    for command in agents.map(|(_, agent)| agent.trust_string()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
     if role == Role::Implementer {
         commands.extend(settings.setup.iter().chain(&settings.verify).map(trust_string));
     }
@@ -208,6 +216,10 @@ fn not_trusted(commands: Vec<String>) -> ApiError {
     error
 }
 
+/// Said at a start where processes cannot be held to what they may write to.
+const UNFENCED: &str = "there is no write fence here: an agent can do anything on this machine that you can do \
+                        (ralph-sidecar doctor says why)";
+
 async fn start(context: &Context, request: StartRequest) -> Result<Reply, ApiError> {
     context.read_queue().await;
     let current = state(context).await?;
@@ -234,24 +246,17 @@ async fn start(context: &Context, request: StartRequest) -> Result<Reply, ApiErr
     if !blocked.is_empty() && !current.order.iter().any(ready) {
         return Err(not_trusted(blocked));
     }
-    let effective = serde_json::to_value(&settings)
+    let run = run_settings(&settings, wanted, context.world.clock.utc_offset_seconds())
         .map_err(|error| ApiError::new(ErrorKind::Other, format!("failed to keep the settings: {error}")))?;
-    let run = RunSettings {
-        attempts: settings.limits.attempts,
-        attempt_seconds: settings.limits.attempt_seconds,
-        idle_seconds: settings.limits.idle_seconds,
-        run_seconds: settings.limits.run_seconds,
-        review_each: settings.review == crate::protocol::config::ReviewMode::Each,
-        chain: settings.chains.get(&Role::Implementer).cloned().unwrap_or_default(),
-        commands: wanted,
-        effective,
-    };
     let (runs, root) = (&context.world.runs, &context.world.root);
     // Decided again, for another checkout may have started meanwhile.
     let fresh = runs.begin(root).map_err(|other| on_elsewhere(&other))?;
     let started = ask(context, Input::Start { settings: run, only: request.tasks }).await;
     if started.is_err() && fresh {
         runs.set(root, false);
+    }
+    if started.is_ok() && !context.world.processes.fenced() {
+        context.notice(true, UNFENCED);
     }
     started
 }
@@ -358,7 +363,8 @@ async fn proposal(context: &Context, task: &TaskId) -> Result<ProposalView, ApiE
         attempt: summary.as_ref().map_or(0, |proposal| proposal.attempt),
         outcome: summary.as_ref().map_or(crate::domain::outcome::Outcome::Unchecked, |proposal| proposal.outcome),
         summary: summary.and_then(|proposal| proposal.summary),
-        checks: end.map(|end| end.checks).unwrap_or_default(),
+        checks: end.as_ref().map(|end| end.checks.clone()).unwrap_or_default(),
+        findings: end.map(|end| end.findings).unwrap_or_default(),
         acceptance: queued.map(|task| task.acceptance.clone()).unwrap_or_default(),
         files,
     })
@@ -452,45 +458,4 @@ async fn saved(context: &Context, paths: Vec<String>) -> Result<Reply, ApiError>
         look_on_disk(context, task).await;
     }
     Ok(Reply::Done)
-}
-
-async fn text(context: &Context, task: &TaskId, attempt: Option<u32>, what: AttemptText) -> Result<Reply, ApiError> {
-    const SHOWN: u64 = 4 * 1024 * 1024;
-    let state = state(context).await?;
-    let last = state.record(task).and_then(|record| record.attempts.last()).map(|attempt| attempt.number);
-    let number =
-        attempt.or(last).ok_or_else(|| ApiError::new(ErrorKind::Usage, format!("task `{task}` has no attempt yet")))?;
-    let folder = context.world.attempts.join(&task.key().0).join(number.to_string());
-    let read = |path| context.world.processes.read_tail(path, SHOWN);
-    let text = match what {
-        AttemptText::Prompt => read(folder.join("prompt.md")).await,
-        AttemptText::Transcript => {
-            let path = folder.join("transcript.log");
-            let text = read(path.clone()).await;
-            // Cut text that does not say so would pass for the whole.
-            let cut = |text: String| match text.len() as u64 >= SHOWN {
-                true => format!("[ralph: the end of {}]\n{text}", path.display()),
-                false => text,
-            };
-            text.map(|text| text.map(cut))
-        }
-        AttemptText::Checks => {
-            let record = state.record(task);
-            let attempts = record.map(|record| record.attempts.as_slice()).unwrap_or_default();
-            let end = attempts.iter().find(|attempt| attempt.number == number).and_then(|attempt| attempt.end.clone());
-            let checks = end.map(|end| end.checks).unwrap_or_default();
-            let mut text = String::new();
-            for (index, check) in checks.iter().enumerate() {
-                let path = folder.join("checks/head").join(format!("{index}-head/transcript.log"));
-                let output = read(path).await.map_err(from_port)?.unwrap_or_default();
-                let verdict = if check.passed { "passed" } else { "failed" };
-                text.push_str(&format!("$ {}\n{output}[{verdict}]\n\n", check.run));
-            }
-            Ok(Some(text))
-        }
-    };
-    let text = text
-        .map_err(from_port)?
-        .ok_or_else(|| ApiError::new(ErrorKind::Usage, format!("attempt {number} of `{task}` has no such text")))?;
-    Ok(Reply::Text(text))
 }

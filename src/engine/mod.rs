@@ -3,7 +3,7 @@
 //! Reading order: how front ends reach it ([`handle`]), what it needs ([`ports`]), what everything that works for the actor
 //! shares ([`context`]), the actor ([`actor`]) with what it
 //! shows ([`view`]) and what it does when asked ([`commands`]); then one attempt from claim to outcome ([`attempt`])
-//! with its [`prompt`] and [`checks`], and planning ([`planner`]).
+//! with its [`prompt`] and [`checks`], and planning ([`planner`]). Whatever the role, an agent works in a [`turn`].
 
 pub mod actor;
 pub mod attempt;
@@ -14,6 +14,9 @@ pub mod handle;
 pub mod planner;
 pub mod ports;
 pub mod prompt;
+pub mod run_settings;
+mod texts;
+pub mod turn;
 pub mod view;
 
 #[cfg(test)]

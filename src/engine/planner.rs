@@ -1,19 +1,19 @@
 //! Plan mode: an agent reads the repository in a slot, read-only in effect, and hands in drafts.
 
-use super::attempt::agent_argv;
-use super::checks::stopped;
 use super::commands::{commands_of, edit, settings_for};
 use super::context::{Context, from_port};
-use super::ports::{MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, QueueEdit};
-use super::prompt::{PlanPrompt, planner};
+use super::ports::{PortResult, ProcessEnd, QueueEdit};
+use super::prompt::{self, Kind, PlanPrompt, Repair, Template};
+use super::turn::{Turn, TurnEnd};
+use crate::domain::outcome::Outcome;
 use crate::domain::report::Report;
 use crate::domain::state::State;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Role, Settings};
-use crate::protocol::drive::{Budget, DriveOrder};
+use crate::protocol::drive::Budget;
 use crate::protocol::engine_api::{ApiError, ErrorKind, PlanReply, PlanRequest, Reply};
-use crate::protocol::plan_text::{Plan, last_fenced_block, parse_plan};
-use std::collections::{BTreeMap, HashMap};
+use crate::protocol::plan_text::{Plan, parse_plan};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
@@ -22,8 +22,6 @@ use tokio::sync::watch;
 const SLOT: &str = "plan";
 /// Where planners' files go, below those of attempts.
 pub(super) const FOLDER: &str = "plans";
-/// How much of the planner's last words is looked at, in bytes.
-const LAST_WORDS: u64 = 1024 * 1024;
 
 /// Plans that were shown and not applied yet, and the way to stop the planner that is on.
 pub struct Plans {
@@ -164,7 +162,7 @@ fn finish(
     PlanReply { plan: id, tasks, applied: false, diff, discarded, replaces: request.revise.clone() }
 }
 
-/// One planning session: at most two runs of the planner.
+/// One planning session: at most two turns of each planner, the next planner only where one could not work at all.
 struct Session<'a> {
     context: &'a Context,
     id: &'a str,
@@ -173,23 +171,75 @@ struct Session<'a> {
     state: &'a State,
 }
 
+/// One turn of a planner.
+struct Round<'a> {
+    name: &'a str,
+    agent: &'a AgentConfig,
+    /// Counts the turns of the whole session, from 1.
+    number: u32,
+    drafts: &'a [Task],
+    /// What was wrong with its plan before.
+    errors: &'a [String],
+    /// The session of its turn before.
+    session: Option<String>,
+}
+
+/// What a planner's turn led to.
+struct Answer {
+    submitted: Submitted,
+    /// What it wrote into its slot.
+    wrote: Vec<String>,
+    session: Option<String>,
+}
+
 impl Session<'_> {
     async fn run(&self, drafts: &[Task]) -> Result<(Plan, Vec<String>), ApiError> {
-        let mut errors: Vec<String> = Vec::new();
         let mut discarded = Vec::new();
+        let mut number = 0;
+        let mut impossible = ApiError::new(ErrorKind::Data, "no planner is configured");
+        for (name, agent) in self.settings.agents_for(Role::Planner) {
+            match self.with(name, agent, drafts, &mut number, &mut discarded).await? {
+                Ok(plan) => return Ok((plan, discarded)),
+                Err(error) => {
+                    self.context.notice(true, format!("the planner {name}: {}", error.message));
+                    impossible = error;
+                }
+            }
+        }
+        Err(impossible)
+    }
+
+    /// Asks one planner, and once more where its plan cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// The outer one ends the session; the inner one says why this planner could not work, another may.
+    async fn with(
+        &self,
+        name: &str,
+        agent: &AgentConfig,
+        drafts: &[Task],
+        number: &mut u32,
+        discarded: &mut Vec<String>,
+    ) -> Result<Result<Plan, ApiError>, ApiError> {
+        let mut errors: Vec<String> = Vec::new();
+        let mut session = None;
         let queued = self.state.tasks.values().filter(|task| !drafts.iter().any(|draft| draft.id == task.id));
         let others: Vec<Task> = queued.map(|task| Task::clone(task)).collect();
-        for round in 1..=2 {
-            let (submitted, wrote) = self.ask(round, drafts, &errors).await.map_err(from_port)?;
-            discarded.extend(wrote);
+        for turn in 1..=2 {
+            *number += 1;
+            let round = Round { name, agent, number: *number, drafts, errors: &errors, session: session.take() };
+            let answer = self.ask(round).await.map_err(from_port)?;
+            discarded.extend(answer.wrote);
+            session = answer.session;
             let seed = self.context.world.clock.random();
-            match submitted {
+            match answer.submitted {
                 Submitted::Plan(value) => match parse_plan(&value, &others, seed) {
                     Ok(plan) => {
                         // Worth asking for once; a plan without is still better than none.
                         errors = without_acceptance(&plan);
-                        if errors.is_empty() || round == 2 {
-                            return Ok((plan, discarded));
+                        if errors.is_empty() || turn == 2 {
+                            return Ok(Ok(plan));
                         }
                     }
                     Err(found) => errors = found.iter().map(ToString::to_string).collect(),
@@ -198,101 +248,81 @@ impl Session<'_> {
                 Submitted::Cancelled => {
                     return Err(ApiError::new(ErrorKind::Other, "planning was cancelled"));
                 }
-                Submitted::Impossible { detail, hint } => {
-                    return Err(ApiError::new(ErrorKind::Data, detail).with_hint(hint));
+                Submitted::Impossible { detail } => {
+                    let error = ApiError::new(ErrorKind::Data, detail);
+                    return Ok(Err(error.with_hint(self.transcript(*number))));
                 }
             }
         }
-        let folder = self.folder(2);
-        Err(ApiError::new(ErrorKind::Other, format!("the planner handed in no usable plan: {}", errors.join("; ")))
-            .with_hint(format!("its transcript is in {}", folder.display())))
+        let message = format!("the planner handed in no usable plan: {}", errors.join("; "));
+        Err(ApiError::new(ErrorKind::Other, message).with_hint(self.transcript(*number)))
     }
 
-    fn folder(&self, round: u32) -> PathBuf {
-        self.context.world.attempts.join(FOLDER).join(self.id).join(round.to_string())
+    fn folder(&self, number: u32) -> PathBuf {
+        self.context.world.attempts.join(FOLDER).join(self.id).join(number.to_string())
     }
 
-    /// Runs the planner once; returns what it handed in and what it wrote into its slot.
-    async fn ask(&self, round: u32, drafts: &[Task], errors: &[String]) -> PortResult<(Submitted, Vec<String>)> {
+    fn transcript(&self, number: u32) -> String {
+        format!("its transcript is in {}", self.folder(number).display())
+    }
+
+    /// Has the planner work once.
+    async fn ask(&self, round: Round<'_>) -> PortResult<Answer> {
         let world = &self.context.world;
-        let (name, agent) = self.settings.agent_for(Role::Planner).ok_or_else(|| PortError::new("find the planner"))?;
-        let folder = self.folder(round);
         let nonce = format!("{:016x}", world.clock.random());
-        let twins: Vec<_> = drafts.iter().map(crate::protocol::queue_schema::TaskEntry::from_domain).collect();
-        let text = planner(
-            world,
-            PlanPrompt {
-                goal: &self.request.goal,
-                context: &self.request.context,
-                drafts: (!drafts.is_empty()).then(|| serde_json::to_string_pretty(&twins).unwrap_or_default()),
-                existing: self.existing(drafts),
-                errors,
-                nonce: &nonce,
-            },
-        )
-        .await?;
-        let prompt = folder.join("prompt.md");
-        world.processes.write(prompt.clone(), text).await?;
-        self.context.progress(None, format!("{name} is planning"));
+        let text = self.prompt(&round, &nonce).await?;
+        self.context.progress(None, format!("{} is planning", round.name));
         let point = world.workshop.snapshot(self.context.buffers().await).await?;
         let slot = world.workshop.fill_slot(SLOT, &point.commit).await?;
-        let (mailbox, mut mail) = world.processes.mailbox(&format!("plan-{}", self.id), round, &nonce).await?;
         let limits = &self.settings.limits;
-        let drive = DriveOrder {
-            name: name.to_owned(),
-            agent: agent.clone(),
+        let turn = Turn {
+            context: self.context,
             role: Role::Planner,
-            model: agent.models.first().cloned(),
-            prompt: prompt.clone(),
-            session: None,
-            budget: Budget::default(),
-            fenced: false,
-        };
-        let order = ProcessOrder {
-            folder: folder.clone(),
-            argv: agent_argv(world, drive, &folder).await?,
+            name: round.name,
+            agent: round.agent,
+            model: round.agent.models.first().cloned(),
+            folder: self.folder(round.number),
             cwd: slot,
-            env: self.env(agent, &prompt, &mailbox, &nonce, round),
-            stdin: Some(prompt),
-            idle_seconds: Some(limits.idle_seconds),
-            wall_seconds: Some(limits.attempt_seconds),
-            stop: agent.stop_steps().to_vec(),
-            activity: Some(mailbox),
-            marker: format!("plan-{}-{round}", self.id),
-            fence: None,
+            called: format!("{}#{}", self.id, round.number),
+            number: round.number,
+            mailbox: (format!("plan-{}", self.id), round.number),
+            nonce: &nonce,
+            marker: format!("plan-{}-{}", self.id, round.number),
+            attempt: None,
+            idle_seconds: limits.idle_seconds,
+            wall_seconds: limits.attempt_seconds,
+            budget: Budget { tokens: limits.tokens, usd: limits.usd },
+            session: round.session,
+            stop: self.context.plans.stop.subscribe(),
         };
-        let mut running = world.processes.start(order).await?;
-        let stopper = running.stopper();
-        let mut stop = self.context.plans.stop.subscribe();
-        let end = tokio::select! {
-            end = running.wait() => end,
-            () = stopped(&mut stop) => {
-                stopper.stop().await;
-                running.wait().await
-            }
-        };
-        let mut plan = None;
-        for item in mail.take().await? {
-            match item {
-                MailItem::Report { report: Report::SubmitPlan { plan: value }, .. } => plan = Some(value),
-                MailItem::Report { .. } => {}
-                MailItem::Poisoned { detail } => {
-                    self.context.notice(true, format!("a report of the planner: {detail}"))
-                }
-            }
-        }
-        if plan.is_none() {
-            let words = world.processes.read_tail(folder.join("transcript.log"), LAST_WORDS).await?.unwrap_or_default();
-            let block = last_fenced_block(&words, &nonce).and_then(|value| serde_json::from_value(value).ok());
-            if let Some(Report::SubmitPlan { plan: value }) = block {
-                plan = Some(value);
-            }
-        }
+        let ready = turn.prepare(text).await?;
+        let end = turn.start(ready).await?;
         // What the planner wrote is kept in a ref, reported, and never becomes part of anything.
         let message = format!("ralph: what the planner of {} wrote", self.id);
         let key = format!("plans-{}", self.id);
-        let wrote = world.workshop.commit_slot(SLOT, &point.commit, &key, round, &message).await?.changed;
-        Ok((submitted(plan, end), wrote))
+        let work = world.workshop.commit_slot(SLOT, &point.commit, &key, round.number, &message).await?;
+        Ok(Answer { wrote: work.changed, session: end.session(), submitted: submitted(&end, &nonce) })
+    }
+
+    /// Makes the whole prompt; for a session that goes on, only what was wrong.
+    async fn prompt(&self, round: &Round<'_>, nonce: &str) -> PortResult<String> {
+        let world = &self.context.world;
+        let tools = round.agent.is_driven();
+        if round.session.is_some() {
+            let repair = Repair { role: Role::Planner, title: &self.request.goal, errors: round.errors, nonce, tools };
+            return prompt::repair(&Template::read(world, Kind::Repair).await?, &repair);
+        }
+        let twins: Vec<_> = round.drafts.iter().map(crate::protocol::queue_schema::TaskEntry::from_domain).collect();
+        let prompt = PlanPrompt {
+            goal: &self.request.goal,
+            context: &self.request.context,
+            drafts: (!twins.is_empty()).then(|| serde_json::to_string_pretty(&twins).unwrap_or_default()),
+            existing: self.existing(round.drafts),
+            errors: round.errors,
+            nonce,
+            tools,
+        };
+        prompt::planner(&Template::read(world, Kind::Planner).await?, &prompt)
     }
 
     fn existing(&self, drafts: &[Task]) -> Vec<String> {
@@ -300,25 +330,6 @@ impl Session<'_> {
         let open = open.filter(|task| matches!(task.status, Status::Draft | Status::Todo));
         let others = open.filter(|task| !drafts.iter().any(|draft| draft.id == task.id));
         others.map(|task| format!("`{}`: {}", task.id, task.title)).collect()
-    }
-
-    fn env(
-        &self,
-        agent: &AgentConfig,
-        prompt: &std::path::Path,
-        mailbox: &std::path::Path,
-        nonce: &str,
-        round: u32,
-    ) -> BTreeMap<String, String> {
-        let mut env = agent.env.clone();
-        env.insert("RALPH_TOOLS".into(), self.context.world.processes.tool_folder().display().to_string());
-        env.insert("RALPH_ROLE".into(), "planner".into());
-        env.insert("RALPH_ATTEMPT".into(), format!("{}#{round}", self.id));
-        env.insert("RALPH_ATTEMPT_NUMBER".into(), round.to_string());
-        env.insert("RALPH_PROMPT_FILE".into(), prompt.display().to_string());
-        env.insert("RALPH_MAILBOX".into(), mailbox.display().to_string());
-        env.insert("RALPH_NONCE".into(), nonce.to_owned());
-        env
     }
 }
 
@@ -328,35 +339,33 @@ fn without_acceptance(plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// What a planner's run led to.
+/// What a planner handed in.
 enum Submitted {
     Plan(serde_json::Value),
     Nothing {
         detail: String,
     },
     Cancelled,
-    /// Asking again would not help.
+    /// Asking it again would not help; asking another may.
     Impossible {
         detail: String,
-        hint: String,
     },
 }
 
-fn submitted(plan: Option<serde_json::Value>, end: ProcessEnd) -> Submitted {
-    match (plan, end) {
-        (_, ProcessEnd::Stopped) => Submitted::Cancelled,
-        (_, ProcessEnd::NotFound(program)) => Submitted::Impossible {
-            detail: format!("the planner's program `{program}` was not found"),
-            hint: "install it, or mend the agent's `command`".into(),
-        },
-        (_, ProcessEnd::NotExecutable(program)) => Submitted::Impossible {
-            detail: format!("the planner's program `{program}` cannot be executed"),
-            hint: "check its permissions".into(),
-        },
-        (Some(plan), _) => Submitted::Plan(plan),
-        (None, ProcessEnd::Exited(code)) => Submitted::Nothing { detail: format!("it exited with status {code}") },
-        (None, ProcessEnd::Idle) => Submitted::Nothing { detail: "it was silent for too long".into() },
-        (None, ProcessEnd::Wall) => Submitted::Nothing { detail: "it ran for too long".into() },
-        (None, end) => Submitted::Nothing { detail: format!("it ended: {end:?}") },
+/// Looks for the plan: the last one reported, else the fenced block; one that was handed in counts however it ended.
+fn submitted(end: &TurnEnd, nonce: &str) -> Submitted {
+    if end.end == ProcessEnd::Stopped {
+        return Submitted::Cancelled;
+    }
+    let reported = end.reports.iter().rev().find(|report| matches!(report, Report::SubmitPlan { .. })).cloned();
+    if let Some(Report::SubmitPlan { plan }) = reported.or_else(|| end.fenced_report(nonce)) {
+        return Submitted::Plan(plan);
+    }
+    match end.failure() {
+        None => Submitted::Nothing { detail: "it ended without one".into() },
+        Some((Outcome::Incomplete | Outcome::InvalidOutput | Outcome::Crashed | Outcome::TimedOut, detail)) => {
+            Submitted::Nothing { detail }
+        }
+        Some((_, detail)) => Submitted::Impossible { detail },
     }
 }

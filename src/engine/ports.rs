@@ -132,6 +132,11 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
 
+    /// How far local time is ahead of UTC now, in seconds.
+    fn utc_offset_seconds(&self) -> i32 {
+        0
+    }
+
     /// A number nobody can guess.
     fn random(&self) -> u64;
 }
@@ -446,6 +451,11 @@ pub trait Processes: Send + Sync {
 
     /// Reads a file, at most its last `limit` bytes, lossily; none when it is not there.
     async fn read_tail(&self, path: PathBuf, limit: u64) -> PortResult<Option<String>>;
+
+    /// Tells whether processes are held to their order's fence here; where not, they may write anywhere.
+    fn fenced(&self) -> bool {
+        false
+    }
 
     /// Returns the folder to put on the agent's PATH so that it finds `ralph-sidecar`.
     fn tool_folder(&self) -> PathBuf;

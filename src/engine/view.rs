@@ -92,6 +92,8 @@ fn subject(state: &State, event: &Event) -> Option<TaskId> {
         | Event::AgentStarted { attempt }
         | Event::Asked { attempt, .. }
         | Event::ReportTaken { attempt, .. }
+        | Event::ReviewRequested { attempt, .. }
+        | Event::ReviewGiven { attempt, .. }
         | Event::AttemptEnded { attempt, .. }
         | Event::ProposalMade { attempt, .. } => Some(attempt.task.clone()),
         Event::ProposalStale { task, .. }
@@ -125,6 +127,22 @@ pub fn milestones(before: &State, after: &State, events: &[Event]) -> Vec<Milest
                 outcome: end.outcome,
                 detail: end.detail.clone(),
             }),
+            Event::ReviewRequested { attempt, round, agent, .. } => lines.push(Milestone::ReviewRequest {
+                task: attempt.task.clone(),
+                attempt: attempt.number,
+                round: *round,
+                agent: agent.clone(),
+            }),
+            Event::ReviewGiven { attempt, round, summary, findings, failure, .. } => {
+                lines.push(Milestone::ReviewFeedback {
+                    task: attempt.task.clone(),
+                    attempt: attempt.number,
+                    round: *round,
+                    summary: summary.clone(),
+                    findings: findings.clone(),
+                    failure: failure.clone(),
+                });
+            }
             Event::ReportTaken { attempt, report: Report::Reply { to, text }, .. } => {
                 let questions = after.record(&attempt.task).map(|record| record.questions.as_slice());
                 let asked = questions.unwrap_or_default().iter().find(|question| question.id == *to);

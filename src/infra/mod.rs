@@ -2,9 +2,9 @@
 //!
 //! Reading order: writing safely ([`durable`], [`watch`]); where things are kept ([`paths`], [`journal`],
 //! [`queue_store`], [`settings_source`], [`trust`]); git ([`repository`], [`slots`], [`checkout`], and [`workshop`],
-//! which is all of them as the engine asks for it); processes ([`processes`], [`supervisor`], [`mailbox`], [`scripted`],
-//! [`agents`], and [`runner`], likewise); the agent's side ([`agent_side`], [`mcp`]); and how front ends reach an engine ([`engine_lock`], [`identity`], [`socket`],
-//! [`launch`]).
+//! which is all of them as the engine asks for it); processes ([`processes`], [`sandbox`], [`supervisor`], [`mailbox`],
+//! [`scripted`], [`agents`], and [`runner`], likewise); the agent's side ([`agent_side`], [`mcp`]); and how front ends
+//! reach an engine ([`engine_lock`], [`identity`], [`socket`], [`launch`]).
 
 pub mod agent_side;
 pub mod agents;
@@ -22,6 +22,7 @@ pub mod processes;
 pub mod queue_store;
 pub mod repository;
 pub mod runner;
+pub mod sandbox;
 pub mod scripted;
 pub mod settings_source;
 pub mod slots;

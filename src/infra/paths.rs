@@ -269,6 +269,22 @@ fn make_private_strict(folder: &Path) -> Result<(), PathsError> {
     Ok(())
 }
 
+/// Makes a folder for temporary files, private to the user, that only this name leads to.
+///
+/// Its path is short, wherever the state is kept: programs put sockets there, whose paths have a hundred bytes.
+///
+/// # Errors
+///
+/// When the folder of this user in the system's temporary folder is not safe to use, or cannot be made.
+pub fn private_temporary(of: &Path) -> Result<PathBuf, PathsError> {
+    let user = rustix::process::geteuid().as_raw();
+    let folder = std::env::temp_dir().join(format!("ralph-{user}"));
+    make_private_strict(&folder)?;
+    let folder = folder.join(format!("t-{}", path_hash(of)));
+    make_private_strict(&folder)?;
+    Ok(folder)
+}
+
 fn strategy() -> Result<impl BaseStrategy, PathsError> {
     etcetera::choose_base_strategy().map_err(|error| PathsError::NoHome(error.to_string()))
 }

@@ -2,6 +2,8 @@
 
 use super::durable::atomic_write;
 use super::mailbox::{self, INBOX, MailboxError, Reader, Taken};
+use super::paths::private_temporary;
+use super::sandbox::{self, Places, write_fence};
 use super::supervisor::{
     Adopted, End, ExitRecord, SpawnFailure, Status, StopSignal, StoppedBy, SuperviseError, SuperviseSpec, Supervised,
     sweep,
@@ -36,6 +38,8 @@ pub struct Runner {
     tools: PathBuf,
     mailboxes: PathBuf,
     slots: PathBuf,
+    /// What a fence protects.
+    places: Places,
 }
 
 impl Runner {
@@ -44,7 +48,7 @@ impl Runner {
     /// # Errors
     ///
     /// When the folder or the link cannot be made.
-    pub fn new(program: PathBuf, state: &Path, mailboxes: PathBuf, slots: PathBuf) -> PortResult<Self> {
+    pub fn new(program: PathBuf, state: &Path, mailboxes: PathBuf, slots: PathBuf, places: Places) -> PortResult<Self> {
         let tools = state.join("bin");
         let link = tools.join("ralph-sidecar");
         let made = std::fs::create_dir_all(&tools).and_then(|()| {
@@ -57,16 +61,28 @@ impl Runner {
             std::fs::rename(&fresh, &link)
         });
         made.map_err(|error| PortError::new(format!("make {}: {error}", link.display())))?;
-        Ok(Self { program, tools, mailboxes, slots })
+        Ok(Self { program, tools, mailboxes, slots, places })
     }
 
-    fn spec(&self, order: ProcessOrder) -> SuperviseSpec {
+    fn spec(&self, order: ProcessOrder) -> PortResult<SuperviseSpec> {
         let mut env = scrubbed_environment();
         let path = env.get("PATH").cloned().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         env.extend(order.env);
         let path = env.get("PATH").filter(|own| **own != path).cloned().unwrap_or(path);
         env.insert("PATH".into(), format!("{}:{path}", self.tools.display()));
         env.insert("PWD".into(), order.cwd.display().to_string());
+        let (mut fence, mut temporary) = (None, None);
+        if let Some(allowed) = order.fence.filter(|_| self.fenced()) {
+            let made = private_temporary(&order.folder)
+                .map_err(|error| PortError::new(format!("make a temporary folder: {error}")).with_hint(error.hint()))?;
+            env.insert("TMPDIR".into(), made.display().to_string());
+            // The same by other names, where the user has them.
+            for name in ["TMP", "TEMP", "CLAUDE_CODE_TMPDIR"] {
+                env.entry(name.into()).and_modify(|folder| *folder = made.display().to_string());
+            }
+            fence = Some(write_fence(&allowed, &self.places, &env, Some(&made)));
+            temporary = Some(made);
+        }
         let signal = |step: &StopStep| match step {
             StopStep::Interrupt => StopSignal::Interrupt,
             StopStep::Terminate => StopSignal::Terminate,
@@ -75,7 +91,7 @@ impl Runner {
         if stop_order.is_empty() {
             stop_order.push(StopSignal::Terminate);
         }
-        SuperviseSpec {
+        Ok(SuperviseSpec {
             argv: order.argv,
             cwd: order.cwd,
             env,
@@ -93,7 +109,9 @@ impl Runner {
             transcript_head: TRANSCRIPT_HEAD,
             transcript_tail: TRANSCRIPT_TAIL,
             marker: order.marker,
-        }
+            fence,
+            temporary,
+        })
     }
 }
 
@@ -112,7 +130,7 @@ fn scrubbed_environment() -> BTreeMap<String, String> {
 #[async_trait]
 impl Processes for Runner {
     async fn start(&self, order: ProcessOrder) -> PortResult<Box<dyn Running>> {
-        let spec = self.spec(order);
+        let spec = self.spec(order)?;
         let folder = spec.exit_record.parent().unwrap_or(Path::new("/")).to_path_buf();
         std::fs::create_dir_all(&folder)
             .map_err(|error| PortError::new(format!("make {}: {error}", folder.display())))?;
@@ -136,6 +154,7 @@ impl Processes for Runner {
             Ok(Adopted::Gone) | Err(_) => {
                 let swept = sweep(&marker, Some(self.slots.clone())).await;
                 swept.map_err(|error| PortError::new(format!("end what {marker} left: {error}")))?;
+                remove_temporary(&path);
                 ProcessEnd::Lost
             }
         };
@@ -156,6 +175,7 @@ impl Processes for Runner {
             };
             if lost {
                 sweep(&spec.marker, Some(self.slots.clone())).await.map_err(|error| failed(error.to_string()))?;
+                remove_temporary(&order);
                 // So that it is not looked for again.
                 let _ = std::fs::rename(&order, order.with_extension("lost"));
             }
@@ -206,6 +226,10 @@ impl Processes for Runner {
         }
     }
 
+    fn fenced(&self) -> bool {
+        sandbox::support().is_held()
+    }
+
     fn tool_folder(&self) -> PathBuf {
         self.tools.clone()
     }
@@ -234,6 +258,13 @@ fn left_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Removes the temporary folder of a start whose supervisor could not do it; the whole tree is gone.
+fn remove_temporary(order: &Path) {
+    if let Some(folder) = read_spec(order).and_then(|spec| spec.temporary) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }
 
 fn read_spec(order: &Path) -> Option<SuperviseSpec> {

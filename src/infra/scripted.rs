@@ -24,6 +24,9 @@ pub struct Script {
     /// What it does as planner.
     #[serde(default)]
     pub planner: Vec<Step>,
+    /// What it does as reviewer, whatever the task.
+    #[serde(default)]
+    pub reviewer: Vec<Step>,
     /// By task id or `*`, then by attempt number or `*`.
     #[serde(default)]
     pub tasks: BTreeMap<String, BTreeMap<String, Vec<Step>>>,
@@ -63,6 +66,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Planner,
+    Reviewer,
     /// The task and the number of the attempt, from 1.
     Implementer {
         task: String,
@@ -133,7 +137,11 @@ impl Script {
 
     /// Returns the steps of a part: the named task before `*`, and within each the numbered attempt before `*`.
     fn steps(&self, part: &Part) -> Result<&[Step], ScriptError> {
-        let Part::Implementer { task, attempt } = part else { return Ok(&self.planner) };
+        let (task, attempt) = match part {
+            Part::Planner => return Ok(&self.planner),
+            Part::Reviewer => return Ok(&self.reviewer),
+            Part::Implementer { task, attempt } => (task, attempt),
+        };
         let number = attempt.to_string();
         let mut found = [task.as_str(), ANY].into_iter().filter_map(|id| {
             let attempts = self.tasks.get(id)?;
@@ -166,12 +174,14 @@ impl Stage {
     /// Names the variable that is missing.
     pub fn from_env() -> Result<Self, ScriptError> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let part = if set("RALPH_ROLE").as_deref() == Some("planner") {
-            Part::Planner
-        } else {
-            let task = set("RALPH_TASK_ID").ok_or(ScriptError::Environment("RALPH_TASK_ID"))?;
-            let number = set("RALPH_ATTEMPT_NUMBER").and_then(|number| number.parse().ok());
-            Part::Implementer { task, attempt: number.ok_or(ScriptError::Environment("RALPH_ATTEMPT_NUMBER"))? }
+        let part = match set("RALPH_ROLE").as_deref() {
+            Some("planner") => Part::Planner,
+            Some("reviewer") => Part::Reviewer,
+            _ => {
+                let task = set("RALPH_TASK_ID").ok_or(ScriptError::Environment("RALPH_TASK_ID"))?;
+                let number = set("RALPH_ATTEMPT_NUMBER").and_then(|number| number.parse().ok());
+                Part::Implementer { task, attempt: number.ok_or(ScriptError::Environment("RALPH_ATTEMPT_NUMBER"))? }
+            }
         };
         let folder = std::env::current_dir();
         let folder = folder.map_err(|source| ScriptError::Io { what: "find", path: ".".into(), source })?;
@@ -307,6 +317,9 @@ mod tests {
         }
         let planner = Stage { part: Part::Planner, ..stage(folder, "a", 1) };
         assert_eq!(script.play(&planner).expect("an empty part"), 0);
+        let reviewing = Script { reviewer: vec![Step::Exit { code: 9 }], ..script };
+        let reviewer = Stage { part: Part::Reviewer, ..stage(folder, "a", 1) };
+        assert_eq!(reviewing.play(&reviewer).expect("a part"), 9);
     }
 
     #[test]

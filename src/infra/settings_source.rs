@@ -81,6 +81,10 @@ impl Clock for SystemClock {
         jiff::Timestamp::now().as_millisecond()
     }
 
+    fn utc_offset_seconds(&self) -> i32 {
+        jiff::Zoned::now().offset().seconds()
+    }
+
     fn random(&self) -> u64 {
         use std::hash::{BuildHasher, Hasher};
         // Each state is keyed by the system's randomness.

@@ -126,15 +126,59 @@ impl AgentLine {
     }
 }
 
-/// Returns a driver's output as a person reads it.
-pub fn readable(transcript: &str) -> String {
-    let mut text = String::new();
-    for line in transcript.lines() {
-        if let Some(shown) = AgentLine::read(line).for_person() {
-            text.push_str(&shown);
-            text.push('\n');
+/// Makes a driver's lines readable as they come: pieces of words and of thoughts are put together again.
+#[derive(Debug, Default)]
+pub struct Reading {
+    flow: Flow,
+}
+
+/// What the last piece left open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flow {
+    #[default]
+    None,
+    Words,
+    Thought,
+}
+
+impl Reading {
+    /// Returns what the line adds to the text.
+    pub fn push(&mut self, line: &AgentLine) -> String {
+        let (flow, piece) = match line {
+            AgentLine::Said { text } => (Flow::Words, text.clone()),
+            AgentLine::Thought { text } => (Flow::Thought, text.clone()),
+            other => match other.for_person() {
+                Some(shown) => (Flow::None, shown + "\n"),
+                None => return String::new(),
+            },
+        };
+        if flow == self.flow && flow != Flow::None {
+            return piece;
+        }
+        let mut text = self.end().to_owned();
+        if flow == Flow::Thought {
+            text.push('(');
+        }
+        text.push_str(&piece);
+        self.flow = flow;
+        text
+    }
+
+    /// Returns what closes the text after the last line.
+    pub fn end(&mut self) -> &'static str {
+        match std::mem::take(&mut self.flow) {
+            Flow::None => "",
+            Flow::Words => "\n",
+            Flow::Thought => ")\n",
         }
     }
+}
+
+/// Returns a driver's output as a person reads it.
+pub fn readable(transcript: &str) -> String {
+    let mut reading = Reading::default();
+    let mut text: String = transcript.lines().map(|line| reading.push(&AgentLine::read(line))).collect();
+    text.push_str(reading.end());
     text
 }
 
@@ -187,5 +231,23 @@ mod tests {
         };
         let text = [said("first"), tool.write(), said("la"), said("st")].join("\n");
         assert_eq!(ending_of(&text), (None, "last".to_owned()));
+    }
+
+    #[test]
+    fn pieces_of_words_and_thoughts_are_read_as_one() {
+        let tool =
+            AgentLine::Tool { id: "1".into(), title: "ls".into(), status: ToolStatus::Started, detail: String::new() };
+        let lines = [
+            AgentLine::Thought { text: "let me ".into() }.write(),
+            AgentLine::Thought { text: "look".into() }.write(),
+            AgentLine::Said { text: "He".into() }.write(),
+            AgentLine::Usage { usage: Usage::default() }.write(),
+            AgentLine::Said { text: "llo".into() }.write(),
+            tool.write(),
+            "panic!".to_owned(),
+            AgentLine::Said { text: "Bye".into() }.write(),
+        ];
+        assert_eq!(readable(&lines.join("\n")), "(let me look)\nHello\n▸ ls\npanic!\nBye\n");
+        assert_eq!(readable(""), "");
     }
 }

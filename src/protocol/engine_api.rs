@@ -12,7 +12,7 @@ use crate::domain::event::{AttemptId, RunEndReason, UnionReport};
 use crate::domain::hunks::HunkId;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::LiveState;
-use crate::domain::report::Report;
+use crate::domain::report::{Finding, Report};
 use crate::domain::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -260,7 +260,11 @@ pub struct Buffer {
 #[serde(rename_all = "snake_case")]
 pub enum AttemptText {
     Prompt,
+    /// The prompt of the attempt that is on, else the one that the next attempt would get.
+    NextPrompt,
     Transcript,
+    /// As `Transcript`, as the agent's driver wrote it.
+    RawTranscript,
     Checks,
 }
 
@@ -342,6 +346,22 @@ pub enum Milestone {
         attempt: u32,
         outcome: Outcome,
         detail: String,
+    },
+    /// A reviewer is asked about a result that passed its checks.
+    ReviewRequest {
+        task: TaskId,
+        attempt: u32,
+        round: u32,
+        agent: String,
+    },
+    /// What it said; without findings and without a failure it approves.
+    ReviewFeedback {
+        task: TaskId,
+        attempt: u32,
+        round: u32,
+        summary: String,
+        findings: Vec<Finding>,
+        failure: Option<String>,
     },
     TaskState {
         task: TaskId,

@@ -5,6 +5,7 @@ mod cli;
 mod coming_back;
 mod dependencies;
 mod editor_protocol;
+mod fence;
 mod front_ends;
 mod launch;
 mod layers;

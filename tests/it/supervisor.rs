@@ -42,6 +42,8 @@ fn attempt(script: &str) -> (TempDir, SuperviseSpec) {
         transcript_head: 1 << 20,
         transcript_tail: 1 << 18,
         marker: format!("it-{}", folder.path().file_name().expect("name").to_string_lossy()),
+        fence: None,
+        temporary: None,
     };
     (folder, spec)
 }

@@ -22,6 +22,23 @@ pub fn line(milestone: &Milestone, style: Style) -> Option<String> {
             let colon = if detail.is_empty() { "" } else { ": " };
             format!("{}: attempt {attempt} {word}{colon}{detail}", clean(&task.0))
         }
+        Milestone::ReviewRequest { task, round, agent, .. } => {
+            format!("{}: review {round} with {}", clean(&task.0), clean(agent))
+        }
+        Milestone::ReviewFeedback { task, round, summary, findings, failure, .. } => {
+            let words = match (failure, findings.as_slice()) {
+                (Some(failure), _) => style.yellow(&format!("not given: {}", one_line(failure, DETAIL_WIDTH))),
+                (None, []) => format!("{}: {}", style.green("approves"), one_line(summary, DETAIL_WIDTH)),
+                (None, [one]) => {
+                    format!("{} 1 thing: {}", style.yellow("finds"), one_line(&one.to_string(), DETAIL_WIDTH))
+                }
+                (None, all) => {
+                    let first = one_line(&all[0].to_string(), DETAIL_WIDTH);
+                    format!("{} {} things, first {first}", style.yellow("finds"), all.len())
+                }
+            };
+            format!("{}: review {round} {words}", clean(&task.0))
+        }
         Milestone::TaskState { task, to, .. } => match to {
             LiveState::Stale => format!("{}: {}", clean(&task.0), style.yellow("stale")),
             LiveState::Done => format!("{}: {}", clean(&task.0), style.green("done")),

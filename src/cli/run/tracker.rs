@@ -34,6 +34,8 @@ impl Tracker {
             Milestone::RunEnded { run, .. } => self.runs_ended.insert(run.clone()),
             Milestone::AttemptStarted { task, attempt, .. } => self.started.insert((task.clone(), *attempt)),
             Milestone::AttemptEnded { task, attempt, .. } => self.ended.insert((task.clone(), *attempt)),
+            // Every one that arrives is news: a snapshot does not tell them again.
+            Milestone::ReviewRequest { .. } | Milestone::ReviewFeedback { .. } => true,
             Milestone::TaskState { task, to, .. } => self.states.insert(task.clone(), *to) != Some(*to),
             Milestone::DecisionRequested { decision } => self.asked.insert(decision.id.clone()),
             Milestone::DecisionResolved { id, .. } => self.resolved.insert(id.clone()),

@@ -6,7 +6,7 @@ use crate::domain::event::{AttemptId, Event, StandsOn};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue;
 use crate::domain::report::Report;
-use crate::domain::state::Prepared;
+use crate::domain::state::{Prepared, Review, ReviewGiven};
 use crate::domain::task::{Status, TaskId};
 use std::collections::HashSet;
 
@@ -14,8 +14,6 @@ use std::collections::HashSet;
 const SAME_SHAPE_LIMIT: usize = 3;
 /// Attempts cut off in a row that end in a decision: they cost nothing, but must not go on for ever.
 const LOST_LIMIT: usize = 3;
-/// Outcomes that are nobody's fault.
-const CUT_OFF: [Outcome; 4] = [Outcome::AttemptLost, Outcome::RateLimited, Outcome::Overloaded, Outcome::Network];
 /// Claims in a row without a change that end in a decision.
 const NO_CHANGE_LIMIT: usize = 2;
 
@@ -23,7 +21,7 @@ fn option(label: &str, detail: &str, does: OptionEffect) -> DecisionOption {
     DecisionOption { label: label.into(), detail: detail.into(), pros: Vec::new(), cons: Vec::new(), does }
 }
 
-fn way_out() -> Vec<DecisionOption> {
+pub(super) fn way_out() -> Vec<DecisionOption> {
     vec![
         option("Try again", "As many attempts as the limit allows, from what was left.", OptionEffect::RaiseLimit),
         option(
@@ -63,6 +61,24 @@ impl Next {
         }
     }
 
+    /// A review that is on already is not asked for again: after a restart it is taken up.
+    pub(super) fn review_requested(&mut self, attempt: AttemptId, review: Review) {
+        let Some(found) = self.state.attempt(&attempt).filter(|found| found.end.is_none()) else { return };
+        if found.reviews.last().is_some_and(|last| last.given.is_none()) {
+            return;
+        }
+        let Review { round, agent, base, head, .. } = review;
+        self.emit(Event::ReviewRequested { attempt, round, agent, base, head });
+    }
+
+    pub(super) fn review_given(&mut self, attempt: AttemptId, given: ReviewGiven) {
+        let found = self.state.attempt(&attempt).filter(|found| found.end.is_none());
+        let on = found.and_then(|found| found.reviews.last()).filter(|review| review.given.is_none());
+        let Some(round) = on.map(|review| review.round) else { return };
+        let ReviewGiven { summary, findings, failure, usage } = given;
+        self.emit(Event::ReviewGiven { attempt, round, summary, findings, failure, usage });
+    }
+
     pub(super) fn ended(&mut self, attempt: AttemptId, mut end: AttemptEnd) {
         if !self.is_on(&attempt) {
             return;
@@ -74,6 +90,7 @@ impl Next {
             end.detail = "the run's time was used up; what it had done is kept in its ref".to_owned();
         }
         self.emit(Event::AttemptEnded { attempt: attempt.clone(), end: end.clone(), at_ms: self.now_ms });
+        self.follow_on_chain(&attempt, &end);
         self.follow(&attempt, &end, end.outcome);
     }
 
@@ -85,13 +102,15 @@ impl Next {
             Outcome::NeedsDecision => self.ask_for_agent(attempt, end),
             Outcome::Blocked => self.ask_about_block(attempt, end),
             Outcome::Leaked => self.ask_about_leak(attempt, end),
-            Outcome::MissingBinary | Outcome::Auth | Outcome::ModelUnavailable => self.agent_leaves(attempt, end),
+            // The chain has heard it; see `chain`.
+            Outcome::MissingBinary | Outcome::Auth | Outcome::ModelUnavailable => {}
+            Outcome::RateLimited | Outcome::Overloaded | Outcome::Network => {}
             // The run's own budget is a question of its own.
             Outcome::BudgetExceeded if self.is_over_time() => {}
-            Outcome::BudgetExceeded => self.ask(attempt, DecisionKind::Budget, end.detail.clone(), way_out(), end),
+            Outcome::BudgetExceeded => self.ask_about_budget(attempt, end),
             Outcome::Cancelled => {}
-            Outcome::AttemptLost | Outcome::RateLimited | Outcome::Overloaded | Outcome::Network => {
-                if self.streak(&attempt.task, &CUT_OFF) >= LOST_LIMIT {
+            Outcome::AttemptLost => {
+                if self.streak(&attempt.task, &[Outcome::AttemptLost]) >= LOST_LIMIT {
                     let question = format!("{LOST_LIMIT} attempts in a row were cut off: {}", end.detail);
                     self.ask(attempt, DecisionKind::RepeatedFailure, question, way_out(), end);
                 }
@@ -154,7 +173,7 @@ impl Next {
         })
     }
 
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         attempt: &AttemptId,
         kind: DecisionKind,
@@ -225,20 +244,6 @@ impl Next {
         let evidence = Evidence { output: end.failure.clone(), check: end.red_on_base.clone(), ..Evidence::default() };
         let (task, number) = (Some(attempt.task.clone()), Some(attempt.number));
         self.raise(task, number, DecisionKind::Setup, question, options, evidence, None);
-    }
-
-    fn agent_leaves(&mut self, attempt: &AttemptId, end: &AttemptEnd) {
-        let Some(agent) = self.state.attempt(attempt).map(|attempt| attempt.agent.clone()) else { return };
-        let Some(run) = &self.state.run else { return };
-        let chained = run.settings.chain.contains(&agent);
-        if chained {
-            let run = run.id.clone();
-            self.emit(Event::AgentLeft { run, agent, detail: end.detail.clone() });
-        } else {
-            // The task names an agent of its own: only a person can change that.
-            let question = format!("the task's own agent `{agent}` could not run: {}", end.detail);
-            self.ask(attempt, DecisionKind::Setup, question, way_out(), end);
-        }
     }
 
     /// Asks a person at the limit, at three failures of one shape, and at A→B→A; otherwise the task is ready again.

@@ -1,6 +1,7 @@
 //! What people ask for: answers, steering, review, retries.
 
 use super::{Effect, Next, Refusal};
+use crate::domain::budget::BudgetOf;
 use crate::domain::decision::{
     Answer, Decision, DecisionId, DecisionKind, DecisionOption, Evidence, OptionEffect, fingerprint,
 };
@@ -76,11 +77,14 @@ impl Next {
         answer.at_ms = self.now_ms;
         self.emit(Event::DecisionAnswered { id: id.clone(), answer });
         let decision_of_run = decision.task.is_none();
-        if let Some(task) = decision.task {
-            self.follow_answer(id, task, decision.attempt, does);
+        match decision.task.clone() {
+            Some(task) => self.follow_answer(&decision, task, does),
+            None => self.follow_answer_of_run(&decision, does),
         }
         let raises_budget = decision_of_run && does == OptionEffect::RaiseLimit;
+        let stays_off = decision_of_run && does == OptionEffect::Park;
         if (go_on || raises_budget)
+            && !stays_off
             && self.state.run.is_none()
             && let Some(last) = self.state.last_run.clone()
             && (last.reason == RunEndReason::NeedsPerson || (raises_budget && last.reason == RunEndReason::Budget))
@@ -95,17 +99,32 @@ impl Next {
         Ok(())
     }
 
-    fn follow_answer(&mut self, decision: DecisionId, task: TaskId, attempt: Option<u32>, does: OptionEffect) {
+    fn follow_answer_of_run(&mut self, decision: &Decision, does: OptionEffect) {
+        match (decision.kind, does) {
+            (DecisionKind::Budget, OptionEffect::RaiseLimit) if decision.evidence.budget == Some(BudgetOf::Day) => {
+                let day = Some(self.state.days.day_of(self.now_ms));
+                self.emit(Event::BudgetRaised { of: BudgetOf::Day, task: None, day });
+            }
+            // A run that is still on has them back; the next one has them anyway.
+            (DecisionKind::Setup, OptionEffect::Retry) => self.free_left(),
+            _ => {}
+        }
+    }
+
+    fn follow_answer(&mut self, decision: &Decision, task: TaskId, does: OptionEffect) {
+        if does == OptionEffect::RaiseLimit && decision.evidence.budget == Some(BudgetOf::Task) {
+            self.emit(Event::BudgetRaised { of: BudgetOf::Task, task: Some(task.clone()), day: None });
+        }
         match does {
             OptionEffect::Park => {}
             OptionEffect::Drop => self.order(Effect::WriteStatus { task, status: Status::Dropped }),
-            OptionEffect::KeepResult => self.keep_leaked_result(task, attempt),
+            OptionEffect::KeepResult => self.keep_leaked_result(task, decision.attempt),
             OptionEffect::Retry
             | OptionEffect::RetryClean
             | OptionEffect::RaiseLimit
             | OptionEffect::CountNewFailures
             | OptionEffect::IgnoreCheck => {
-                let clean = does == OptionEffect::RetryClean;
+                let (clean, decision) = (does == OptionEffect::RetryClean, decision.id.clone());
                 self.emit(Event::TaskRequeued { task, requeue: Requeue::Answered { decision, clean } });
             }
         }

@@ -1,8 +1,9 @@
 //! The run: starting, pausing, ending it, claiming the next task, moving what became stale.
 
 use super::{Effect, MoveResult, Next, Refusal};
+use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind, DecisionOption, OptionEffect};
-use crate::domain::event::{AttemptId, Event, Requeue, RunEndReason, RunId, UnionReport};
+use crate::domain::event::{Event, Requeue, RunEndReason, RunId, UnionReport};
 use crate::domain::queue::{self, LiveState, live_state};
 use crate::domain::settings::RunSettings;
 use crate::domain::state::{Run, State, effective_status};
@@ -145,6 +146,8 @@ impl Next {
         if run.paused || run.stopping {
             let run = run.id.clone();
             self.emit(Event::RunResumed { run });
+        } else if self.is_waiting() {
+            self.free_cooled();
         }
         Ok(())
     }
@@ -203,6 +206,7 @@ impl Next {
         let Some(run) = &self.state.run else { return };
         let reason = match (run.stopping, self.is_over_time()) {
             (true, true) => RunEndReason::Budget,
+            (true, false) if budget::reached(&self.state, None, self.now_ms).is_some() => RunEndReason::Budget,
             (true, false) => RunEndReason::Stopped,
             _ if self.needs_person() => RunEndReason::NeedsPerson,
             _ => RunEndReason::Finished,
@@ -238,10 +242,10 @@ impl Next {
                 self.order(Effect::MoveProposal { task });
             }
         }
-        let Some(run) = &self.state.run else { return };
-        if run.active.is_some() {
-            return;
+        if self.state.run.is_some() {
+            self.free_due();
         }
+        let Some(run) = self.state.run.as_ref().filter(|run| run.active.is_none()) else { return };
         if run.stopping {
             self.end_run(None);
             return;
@@ -249,45 +253,16 @@ impl Next {
         if run.paused {
             return;
         }
-        match queue::next_task(&self.state) {
-            Some(task) => self.claim(task),
-            None => self.finish_run(),
+        if self.ask_about_spent_run() {
+            self.end_run(None);
+        } else if !self.claim_next() {
+            self.finish_run();
         }
     }
 
     /// Returns the stale proposals that can be moved now, in the order of their ids.
     pub(super) fn stale_and_movable(&self) -> Vec<TaskId> {
         self.state.index.stale.iter().filter(|id| can_move(&self.state, id)).cloned().collect()
-    }
-
-    fn claim(&mut self, task: TaskId) {
-        let Some(run) = self.state.run.as_ref().map(|run| run.id.clone()) else { return };
-        let found = self.state.tasks.get(&task);
-        let Some(agent) = found.and_then(|task| queue::agent_for(&self.state, task)).map(str::to_owned) else { return };
-        let record = self.state.record(&task);
-        let number = record.and_then(|record| record.attempts.last()).map_or(1, |last| last.number + 1);
-        let clean = record.is_some_and(|record| record.clean);
-        let attempt = AttemptId { task, number };
-        self.order(Effect::RunAttempt { attempt: attempt.clone() });
-        let slot = "slot-1".to_owned();
-        self.emit(Event::AttemptStarted { attempt, run, agent, model: None, slot, clean, at_ms: self.now_ms });
-    }
-
-    /// Asks a person when tasks could run but for want of an agent.
-    fn ask_about_agents(&mut self) {
-        let Some(run) = self.state.run.as_ref().filter(|run| !run.agents_left.is_empty()) else { return };
-        let wanted = queue::wanted(&self.state);
-        let mut about = self.state.order.iter().filter(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
-        let stuck = about.any(|id| {
-            let task = self.state.tasks.get(id);
-            task.is_some_and(|task| queue::agent_for(&self.state, task).is_none())
-                && live_state(&self.state, id).is_some_and(|live| live.state == LiveState::Blocked)
-        });
-        if stuck {
-            let reasons: Vec<_> = run.agents_left.iter().map(|(agent, why)| format!("`{agent}`: {why}")).collect();
-            let question = format!("no agent is left to run; {}", reasons.join("; "));
-            self.raise(None, None, DecisionKind::Setup, question, Vec::new(), Default::default(), None);
-        }
     }
 
     /// Nothing is runnable: the proposals are checked together, then the run ends.

@@ -1,13 +1,15 @@
 //! A small language for tests of the loop: a queue in one line, what happens in words, and the result in one line.
 
 use super::{Effect, Input, MoveResult, Refusal, decide};
+use crate::domain::chain;
 use crate::domain::decision::{Answer, DecisionId};
+use crate::domain::ending::{Ending, Scope};
 use crate::domain::event::{AttemptId, Event, HunkRef, Mark, UnionReport};
 use crate::domain::hunks::HunkId;
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::{live_state, to_fold};
 use crate::domain::report::Report;
-use crate::domain::settings::RunSettings;
+use crate::domain::settings::{Link, RunSettings};
 use crate::domain::state::State;
 use crate::domain::task::{Priority, Status, Task, TaskId, VerifyCommand};
 
@@ -19,8 +21,7 @@ pub fn settings() -> RunSettings {
         run_seconds: 28_800,
         review_each: false,
         chain: vec!["one".into()],
-        commands: Vec::new(),
-        effective: serde_json::Value::Null,
+        ..RunSettings::default()
     }
 }
 
@@ -169,6 +170,15 @@ impl Loop {
             "resume" => Input::Resume,
             "stop" => Input::Stop { kill: false },
             "kill" => Input::Stop { kill: true },
+            "turn" => {
+                let (link, failure) = rest.split_once(' ').expect("an agent and how its turn ended");
+                let ending = match failure {
+                    "regular" => Ending::regular("it ended"),
+                    failure => Ending::failed(read_outcome(failure), format!("it ended {failure}")),
+                };
+                let link = Link { agent: link.into(), model: None };
+                Input::TurnEnded { role: "reviewer".into(), task: None, link, ending }
+            }
             "tick" => {
                 self.now += rest.parse::<i64>().expect("seconds") * 1000;
                 Input::Tick
@@ -207,7 +217,8 @@ impl Loop {
         self.input(Input::AgentStarted { attempt });
     }
 
-    /// Ends the attempt that is on: the outcome, then `diff=`, `fail=`, `otherwise=`, `red=`; `early` before the agent.
+    /// Ends the attempt that is on: the outcome, then `diff=`, `fail=`, `otherwise=`, `red=`; `early` before the agent;
+    /// what its agent said by `heard=` (an outcome), `in=` (seconds until it passes), `model` (the scope), `tokens=`, `usd=`.
     fn end(&mut self, words: &str) {
         let attempt = self.active().expect("an attempt is on");
         let mut words = words.split_whitespace();
@@ -220,6 +231,14 @@ impl Loop {
                 Some(("fail", value)) => end.failure = Some(value.into()),
                 Some(("otherwise", value)) => end.otherwise = Some(read_outcome(value)),
                 Some(("red", value)) => end.red_on_base = Some(value.into()),
+                Some(("heard", value)) => heard(&mut end).failure = Some(read_outcome(value)),
+                Some(("in", value)) => {
+                    let until = self.now + value.parse::<i64>().expect("seconds") * 1000;
+                    heard(&mut end).until_ms = Some(until);
+                }
+                Some(("tokens", value)) => heard(&mut end).usage.output_tokens = value.parse().expect("a number"),
+                Some(("usd", value)) => heard(&mut end).usage.usd = Some(value.parse().expect("a number")),
+                _ if word == "model" => heard(&mut end).scope = Scope::Model,
                 _ if word == "early" => early = true,
                 _ => panic!("what is {word}?"),
             }
@@ -282,6 +301,11 @@ impl Loop {
         parts.extend(self.refused.iter().map(|refusal| format!("refused: {refusal}")));
         parts.join(" | ")
     }
+}
+
+fn heard(end: &mut AttemptEnd) -> &mut Ending {
+    let failure = Some(end.outcome).filter(|outcome| chain::is_of_chain(*outcome));
+    end.ending.get_or_insert_with(|| Ending { failure, ..Ending::regular("it ended") })
 }
 
 pub fn hunks() -> Vec<HunkRef> {

@@ -1,8 +1,10 @@
 //! Folding: what each event changes. `apply` is the only thing that changes a state.
 
-use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Run, State};
+use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Review, ReviewGiven, Run, State};
+use crate::domain::budget::BudgetOf;
 use crate::domain::decision::{Decision, DecisionId};
-use crate::domain::event::{AttemptId, Event, Mark, Requeue};
+use crate::domain::ending::Usage;
+use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunId};
 use crate::domain::inbox::Question;
 use crate::domain::report::Report;
 use crate::domain::task::{Status, Task, TaskId};
@@ -66,13 +68,24 @@ impl State {
             | Event::RunResumed { .. }
             | Event::RunStopping { .. }
             | Event::RunFinishing { .. }
-            | Event::RunEnded { .. }
-            | Event::AgentLeft { .. } => self.apply_run(event),
+            | Event::RunEnded { .. } => self.apply_run(event),
+            Event::AgentLeft { .. } | Event::LinkLeft { .. } | Event::LinkCooled { .. } | Event::LinkFreed { .. } => {
+                self.apply_chain(event)
+            }
+            Event::UsageCounted { task, run, usage, at_ms, .. } => {
+                self.count(task.as_ref(), run.as_ref(), usage, *at_ms);
+            }
+            Event::BudgetRaised { of, task, day } => match (of, task, day) {
+                (BudgetOf::Task, Some(task), _) => self.record_mut(task).raised += 1,
+                (BudgetOf::Day, _, Some(day)) => *self.days.raised.entry(*day).or_default() += 1,
+                _ => {}
+            },
             Event::AttemptStarted { .. }
             | Event::AttemptPrepared { .. }
             | Event::AgentStarted { .. }
             | Event::ReportTaken { .. }
             | Event::AttemptEnded { .. } => self.apply_attempt(event),
+            Event::ReviewRequested { .. } | Event::ReviewGiven { .. } => self.apply_review(event),
             Event::ProposalMade { .. }
             | Event::ProposalStale { .. }
             | Event::ProposalMoved { .. }
@@ -156,8 +169,11 @@ impl State {
                 stopping: false,
                 finishing: false,
                 active: None,
-                agents_left: BTreeMap::new(),
+                left: BTreeMap::new(),
+                used: Usage::default(),
             });
+            self.chain.adopt(settings);
+            self.days.utc_offset_seconds = settings.utc_offset_seconds;
             return;
         }
         let Some(current) = &mut self.run else { return };
@@ -169,9 +185,6 @@ impl State {
             }
             Event::RunStopping { .. } => current.stopping = true,
             Event::RunFinishing { .. } => current.finishing = true,
-            Event::AgentLeft { agent, detail, .. } => {
-                current.agents_left.insert(agent.clone(), detail.clone());
-            }
             Event::RunEnded { run, reason, union, at_ms } => {
                 self.last_run = Some(EndedRun {
                     id: run.clone(),
@@ -179,7 +192,9 @@ impl State {
                     union: union.clone(),
                     settings: current.settings.clone(),
                     only: current.only.clone(),
+                    started_at_ms: current.started_at_ms,
                     ended_at_ms: *at_ms,
+                    used: current.used,
                 });
                 self.run = None;
             }
@@ -210,6 +225,7 @@ impl State {
                     agent_started: false,
                     report_ids: BTreeSet::new(),
                     verdict: None,
+                    reviews: Vec::new(),
                     end: None,
                     ended_at_ms: None,
                 });
@@ -259,6 +275,10 @@ impl State {
                 let Some(found) = self.attempt_mut(attempt).filter(|found| found.end.is_none()) else { return };
                 found.end = Some(end.clone());
                 found.ended_at_ms = Some(*at_ms);
+                let run = found.run.clone();
+                if let Some(ending) = &end.ending {
+                    self.count(Some(&attempt.task), Some(&run), &ending.usage, *at_ms);
+                }
                 let record = self.record_mut(&attempt.task);
                 if end.outcome.spends_attempt() {
                     record.failures += 1;
@@ -269,6 +289,46 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    fn apply_review(&mut self, event: &Event) {
+        match event {
+            Event::ReviewRequested { attempt, round, agent, base, head } => {
+                let Some(found) = self.attempt_mut(attempt) else { return };
+                found.reviews.push(Review {
+                    round: *round,
+                    agent: agent.clone(),
+                    base: base.clone(),
+                    head: head.clone(),
+                    given: None,
+                });
+            }
+            Event::ReviewGiven { attempt, summary, findings, failure, usage, .. } => {
+                let on = self.attempt_mut(attempt).and_then(|found| found.reviews.last_mut());
+                let Some(on) = on.filter(|review| review.given.is_none()) else { return };
+                on.given = Some(ReviewGiven {
+                    summary: summary.clone(),
+                    findings: findings.clone(),
+                    failure: failure.clone(),
+                    usage: *usage,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds what was used to the task, to the run when it is on, and to the day.
+    fn count(&mut self, task: Option<&TaskId>, run: Option<&RunId>, usage: &Usage, at_ms: i64) {
+        if *usage == Usage::default() {
+            return;
+        }
+        if let Some(task) = task {
+            self.record_mut(task).used.add(usage);
+        }
+        if let Some(current) = self.run.as_mut().filter(|current| run == Some(&current.id)) {
+            current.used.add(usage);
+        }
+        self.days.add(at_ms, usage);
     }
 
     /// Reads what an agent suggested as a draft under an id of its own: it never takes the place of another task.
@@ -360,6 +420,7 @@ impl Record {
     fn begin_round(&mut self) {
         self.failures = 0;
         self.round_start = self.attempts.len();
+        self.asked_before = self.decisions.len();
     }
 
     fn requeue(&mut self, requeue: &Requeue) {

@@ -59,8 +59,15 @@ impl State {
                     Change::Around(upserted.iter().map(|task| task.id.clone()).collect())
                 }
             }
-            Event::TrustRead { .. } | Event::RunStarted { .. } | Event::RunEnded { .. } | Event::AgentLeft { .. } => {
-                Change::Everything
+            Event::TrustRead { .. }
+            | Event::RunStarted { .. }
+            | Event::RunEnded { .. }
+            | Event::AgentLeft { .. }
+            | Event::LinkLeft { .. } => Change::Everything,
+            // What rests can be claimed as soon as it is free; only what had left was not ready.
+            Event::LinkFreed { reach, forgotten } => {
+                let back = *forgotten && self.run.as_ref().is_some_and(|run| run.left.contains_key(reach));
+                if back { Change::Everything } else { Change::Only(Vec::new()) }
             }
             Event::DecisionRaised { decision } if decision.kind == DecisionKind::Setup => Change::Everything,
             Event::DecisionRaised { decision } => Change::Only(decision.task.iter().cloned().collect()),
@@ -86,6 +93,11 @@ impl State {
             | Event::AttemptPrepared { .. }
             | Event::AgentStarted { .. }
             | Event::ReportTaken { .. }
+            | Event::ReviewRequested { .. }
+            | Event::ReviewGiven { .. }
+            | Event::LinkCooled { .. }
+            | Event::UsageCounted { .. }
+            | Event::BudgetRaised { .. }
             | Event::Steered { .. }
             | Event::Asked { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),

@@ -1,11 +1,14 @@
 //! What the journal adds up to. `apply` folds one event (see `fold`); nothing else changes a state.
 
+use super::budget::Days;
+use super::chain::{Chain, Left, Reach};
 use super::decision::{Decision, DecisionId};
+use super::ending::Usage;
 use super::event::{AttemptId, HunkRef, Mark, RunEndReason, RunId, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::Question;
 use super::outcome::{AttemptEnd, Outcome};
-use super::report::Report;
+use super::report::{Finding, Report};
 use super::settings::RunSettings;
 use super::task::{Goal, Status, Task, TaskId};
 use imbl::{HashMap, Vector};
@@ -39,6 +42,10 @@ pub struct State {
     pub last_run: Option<EndedRun>,
     /// How many runs were ever started.
     pub runs: u32,
+    /// Who rests until when; outlives runs.
+    pub chain: Chain,
+    /// What was used on each day.
+    pub days: Days,
     pub learnings: Vector<Learning>,
     /// Tasks that agents suggested and that are not in the queue file yet, oldest first.
     pub suggested: Vector<Task>,
@@ -75,6 +82,12 @@ pub struct Record {
     pub claimed: Option<Arc<Task>>,
     /// Positions in [`State::decisions`] of the decisions about the task, in order.
     pub decisions: Vec<usize>,
+    /// How many of them were raised before the task was last queued again.
+    pub asked_before: usize,
+    /// What was used on the task, by its attempts and for it.
+    pub used: Usage,
+    /// How often its budget was raised.
+    pub raised: u32,
 }
 
 /// One attempt.
@@ -93,8 +106,31 @@ pub struct Attempt {
     pub report_ids: BTreeSet<String>,
     /// The first report that claims, asks or gives up.
     pub verdict: Option<Report>,
+    /// Reviews of its result, in the order asked for; the last may be on.
+    pub reviews: Vec<Review>,
     pub end: Option<AttemptEnd>,
     pub ended_at_ms: Option<i64>,
+}
+
+/// A review of an attempt's result by another agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Review {
+    pub round: u32,
+    pub agent: String,
+    pub base: String,
+    pub head: String,
+    /// Absent while it is on.
+    pub given: Option<ReviewGiven>,
+}
+
+/// What a reviewer said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReviewGiven {
+    pub summary: String,
+    pub findings: Vec<Finding>,
+    /// Why there is no review.
+    pub failure: Option<String>,
+    pub usage: Usage,
 }
 
 /// The start point of an attempt.
@@ -161,8 +197,9 @@ pub struct Run {
     /// The union of the proposals is being checked.
     pub finishing: bool,
     pub active: Option<AttemptId>,
-    /// Agents that left the chain, with the reason.
-    pub agents_left: BTreeMap<String, String>,
+    /// Agents and models that left the chain, with the reason.
+    pub left: BTreeMap<Reach, Left>,
+    pub used: Usage,
 }
 
 /// The run before.
@@ -173,7 +210,9 @@ pub struct EndedRun {
     pub union: Option<UnionReport>,
     pub settings: RunSettings,
     pub only: Vec<TaskId>,
+    pub started_at_ms: i64,
     pub ended_at_ms: i64,
+    pub used: Usage,
 }
 
 /// Something an agent learned.

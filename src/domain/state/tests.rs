@@ -6,12 +6,18 @@ use crate::domain::queue::{LiveState, live_state};
 use std::collections::BTreeSet;
 
 const JOURNAL_V1: &str = include_str!("../../../tests/fixtures/journal-v1.jsonl");
+/// With chains of agents and models, and budgets; goes on where the first ends.
+const JOURNAL_V2: &str = include_str!("../../../tests/fixtures/journal-v2.jsonl");
 
 fn read(journal: &str) -> Vec<Event> {
     let read = |(number, line): (usize, &str)| {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("line {}: {error}", number + 1))
     };
     journal.lines().enumerate().map(read).collect()
+}
+
+fn both() -> Vec<Event> {
+    [read(JOURNAL_V1), read(JOURNAL_V2)].concat()
 }
 
 /// Every kind of event there is; a new one does not compile before it is named here, and not pass before the fixture
@@ -27,10 +33,17 @@ fn kind(event: &Event) -> &'static str {
         Event::RunFinishing { .. } => "run_finishing",
         Event::RunEnded { .. } => "run_ended",
         Event::AgentLeft { .. } => "agent_left",
+        Event::LinkLeft { .. } => "link_left",
+        Event::LinkCooled { .. } => "link_cooled",
+        Event::LinkFreed { .. } => "link_freed",
+        Event::UsageCounted { .. } => "usage_counted",
+        Event::BudgetRaised { .. } => "budget_raised",
         Event::AttemptStarted { .. } => "attempt_started",
         Event::AttemptPrepared { .. } => "attempt_prepared",
         Event::AgentStarted { .. } => "agent_started",
         Event::ReportTaken { .. } => "report_taken",
+        Event::ReviewRequested { .. } => "review_requested",
+        Event::ReviewGiven { .. } => "review_given",
         Event::AttemptEnded { .. } => "attempt_ended",
         Event::ProposalMade { .. } => "proposal_made",
         Event::ProposalStale { .. } => "proposal_stale",
@@ -50,13 +63,22 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-const KINDS: usize = 29;
+/// Kinds of version 1, and of all versions.
+const KINDS: [usize; 2] = [29, 36];
+
+#[test]
+fn every_kind_of_event_is_in_the_fixture_of_its_version() {
+    let mut kinds: BTreeSet<&str> = BTreeSet::new();
+    for (journal, expected) in [JOURNAL_V1, JOURNAL_V2].into_iter().zip(KINDS) {
+        let events = read(journal);
+        kinds.extend(events.iter().map(kind));
+        assert_eq!(kinds.len(), expected, "{kinds:?}");
+    }
+}
 
 #[test]
 fn the_journal_of_version_1_still_folds() {
     let events = read(JOURNAL_V1);
-    let kinds: BTreeSet<&str> = events.iter().map(kind).collect();
-    assert_eq!(kinds.len(), KINDS, "the fixture holds every kind of event of its version: {kinds:?}");
     let state = State::fold(&events);
     let live = |id: &str| live_state(&state, &id.into()).map(|live| live.state);
     let states = ["a", "b", "c", "d", "e"].map(live);
@@ -74,7 +96,7 @@ fn the_journal_of_version_1_still_folds() {
 
 #[test]
 fn what_is_written_today_reads_as_it_was() {
-    for (number, event) in read(JOURNAL_V1).iter().enumerate() {
+    for (number, event) in both().iter().enumerate() {
         let written = serde_json::to_string(event).expect("events serialise");
         let again: Event = serde_json::from_str(&written).expect("what was written reads");
         assert_eq!(again, *event, "line {}", number + 1);
@@ -83,10 +105,27 @@ fn what_is_written_today_reads_as_it_was() {
 
 #[test]
 fn the_index_follows_event_by_event() {
-    let events = read(JOURNAL_V1);
+    let events = both();
     let mut live = State::default();
     for (number, event) in events.iter().enumerate() {
         live.apply(event);
         assert_eq!(live, State::fold(&events[..=number]), "after line {}", number + 1);
     }
+}
+
+#[test]
+fn the_journal_of_version_2_folds_onto_the_first() {
+    let state = State::fold(&both());
+    let run = state.run.as_ref().expect("a run is on");
+    let left: Vec<String> = run.left.keys().map(ToString::to_string).collect();
+    assert_eq!(left, ["two (n)"]);
+    let cooled: Vec<String> = state.chain.cooled.keys().map(ToString::to_string).collect();
+    assert_eq!(cooled, ["one"], "what was freed does not rest");
+    assert_eq!(state.chain.signature, run.settings.signature());
+    assert_eq!((run.used.tokens(), run.used.usd), (1_600, Some(0.75)));
+    let record = state.record(&"c".into()).expect("a record");
+    assert_eq!((record.used.tokens(), record.raised), (1_500, 1));
+    assert_eq!(state.days.raised.values().sum::<u32>(), 1);
+    let live = live_state(&state, &"c".into()).expect("it is in the queue");
+    assert_eq!((live.state, live.why.as_str()), (LiveState::Ready, "it is ready to run"));
 }

@@ -1,44 +1,28 @@
-//! The agent's part: starting or adopting it, and listening to its mailbox while it works.
+//! The agent's part: its turn, and a second one in the same session where it ended without a word.
 
 use super::Job;
 use super::start::Start;
+use crate::domain::ending::Usage;
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::reduce::Input;
 use crate::domain::report::Report;
-use crate::engine::checks::stopped;
-use crate::engine::ports::{Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Running, World};
-use crate::engine::prompt;
-use crate::protocol::config::{AgentConfig, AgentKind, Claims, Role};
-use crate::protocol::drive::{Budget, DriveOrder};
-use crate::protocol::plan_text::last_fenced_block;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
+use crate::engine::ports::{PortError, PortResult, ProcessEnd};
+use crate::engine::prompt::{self, Facts, Kind, Repair, Template};
+use crate::engine::turn::{Turn, TurnEnd};
+use crate::protocol::config::{AgentConfig, Claims, Role};
+use crate::protocol::drive::Budget;
+use std::path::PathBuf;
 
-/// How much of a transcript's end is looked at for the fenced block and the last words, in bytes.
-const LAST_WORDS: u64 = 64 * 1024;
-
-/// How long after a mailbox could not be read it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How often the mailbox of an agent that has ended is tried.
-const LAST_TRIES: u32 = 3;
-
-/// Waits until something may have arrived; after a failure, a while.
-async fn arrived(mail: &mut dyn Mail, failed: bool) {
-    if failed {
-        tokio::time::sleep(TRY_AGAIN).await;
-    } else {
-        mail.arrived().await;
-    }
-}
+/// Where the files of the second turn go, below the attempt's folder.
+pub(in crate::engine) const SECOND_TURN: &str = "turn-2";
+/// The shortest time a second turn gets, in seconds.
+const SHORTEST: u64 = 60;
 
 /// How the agent ended.
 pub(in crate::engine) struct AgentEnd {
-    pub end: ProcessEnd,
+    pub turn: TurnEnd,
     /// The first report that claims, asks or gives up.
     pub verdict: Option<Report>,
-    /// The end of its output.
-    pub last_words: String,
 }
 
 impl Job {
@@ -58,111 +42,116 @@ impl Job {
     }
 
     pub(super) async fn start_agent(&self, start: &Start) -> PortResult<AgentEnd> {
-        let agent = self.agent()?;
-        let world = &self.context.world;
+        let turn = self.turn(self.folder.clone(), start.slot.clone())?;
         let state = self.context.state().await?;
-        let text =
-            prompt::implementer(world, &self.settings, &state, &self.task, &self.nonce, start.continued, &start.words)
-                .await?;
-        let prompt = self.folder.join("prompt.md");
-        world.processes.write(prompt.clone(), text).await?;
-        let (mailbox, mail) = world.processes.mailbox(&self.key.0, self.id.number, &self.nonce).await?;
-        let limits = self.settings.limits.for_task(&self.task.limits);
-        let drive = DriveOrder {
-            name: self.record.agent.clone(),
-            agent: agent.clone(),
-            role: Role::Implementer,
-            model: self.record.model.clone(),
-            prompt: prompt.clone(),
-            session: None,
-            budget: Budget::default(),
-            fenced: false,
+        let template = Template::read(&self.context.world, Kind::Implementer).await?;
+        let facts = Facts {
+            nonce: &self.nonce,
+            continued: start.continued,
+            stands_on: &start.words,
+            conflict: start.conflict.clone(),
+            tools: turn.agent.is_driven(),
         };
-        let order = ProcessOrder {
-            folder: self.folder.clone(),
-            argv: agent_argv(world, drive, &self.folder).await?,
-            cwd: start.slot.clone(),
-            env: self.agent_env(agent, &prompt, &mailbox, &world.processes.tool_folder()),
-            stdin: Some(prompt),
-            idle_seconds: Some(limits.idle_seconds),
-            wall_seconds: Some(limits.attempt_seconds),
-            stop: agent.stop_steps().to_vec(),
-            activity: Some(mailbox),
-            marker: self.marker.clone(),
-            fence: None,
-        };
-        if *self.stop.borrow() {
-            return Ok(AgentEnd { end: ProcessEnd::Stopped, verdict: None, last_words: String::new() });
+        let text = prompt::implementer(&template, &self.settings, &state, &self.task, &facts)?;
+        let ready = turn.prepare(text).await?;
+        if !*self.stop.borrow() {
+            // Journaled before it happens: an agent is never started twice for one attempt.
+            self.context.input(Input::AgentStarted { attempt: self.id.clone() }).await;
+            self.progress(format!("{} is working", self.record.agent));
         }
-        // Journaled before it happens: an agent is never started twice for one attempt.
-        self.context.input(Input::AgentStarted { attempt: self.id.clone() }).await;
-        self.progress(format!("{} is working", self.record.agent));
-        let running = world.processes.start(order).await?;
-        self.listen(running, mail).await
+        let first = self.heard(turn.start(ready).await?).await?;
+        self.ask_again(first, &start.slot).await
     }
 
     /// Takes over the agent; none when the engine before this one was killed before it could start it.
     pub(super) async fn adopt_agent(&self) -> PortResult<Option<AgentEnd>> {
-        let world = &self.context.world;
-        let Some(running) = world.processes.adopt(self.folder.clone(), self.marker.clone()).await? else {
-            return Ok(None);
-        };
-        let (_, mail) = world.processes.mailbox(&self.key.0, self.id.number, &self.nonce).await?;
-        self.listen(running, mail).await.map(Some)
-    }
-
-    fn agent_env(&self, agent: &AgentConfig, prompt: &Path, mailbox: &Path, tools: &Path) -> BTreeMap<String, String> {
-        let mut env = agent.env.clone();
-        // Comes first in PATH too, before what the user has.
-        env.insert("RALPH_TOOLS".into(), tools.display().to_string());
-        env.insert("RALPH_ROLE".into(), "implementer".into());
-        env.insert("RALPH_TASK_ID".into(), self.id.task.0.clone());
-        env.insert("RALPH_ATTEMPT".into(), self.id.to_string());
-        env.insert("RALPH_ATTEMPT_NUMBER".into(), self.id.number.to_string());
-        env.insert("RALPH_PROMPT_FILE".into(), prompt.display().to_string());
-        env.insert("RALPH_MAILBOX".into(), mailbox.display().to_string());
-        env.insert("RALPH_NONCE".into(), self.nonce.clone());
-        env
-    }
-
-    /// Waits for the agent's end, taking reports and passing output on meanwhile.
-    async fn listen(&self, mut running: Box<dyn Running>, mut mail: Box<dyn Mail>) -> PortResult<AgentEnd> {
-        let stopper = running.stopper();
-        if let Some(mut output) = running.output() {
-            let (context, id) = (self.context.clone(), self.id.clone());
-            tokio::spawn(async move {
-                while let Some(text) = output.recv().await {
-                    context.output(&id, text);
-                }
-            });
-        }
-        let mut stop = self.stop.clone();
-        let mut stopping = false;
-        let mut unread = None;
-        let end = loop {
-            tokio::select! {
-                end = running.wait() => break end,
-                () = arrived(mail.as_mut(), unread.is_some()) => {
-                    // The agent goes on working: what could not be read is read later.
-                    let failed = self.take_reports(mail.as_mut()).await.err();
-                    if let Some(error) = failed.as_ref().filter(|_| unread.is_none()) {
-                        self.context.notice(true, format!("{}: failed to {error}; trying again", self.id));
-                    }
-                    unread = failed;
-                }
-                () = stopped(&mut stop), if !stopping => {
-                    stopping = true;
-                    stopper.stop().await;
-                }
+        // Where the slot is matters to what is started, not to what is taken over.
+        let first = self.turn(self.folder.clone(), PathBuf::new())?;
+        if first.agent.is_driven() {
+            let second = Turn { folder: self.folder.join(SECOND_TURN), ..self.turn(PathBuf::new(), PathBuf::new())? };
+            if let Some(end) = second.adopt().await? {
+                let used = first.told().await?.0.map(|ending| ending.usage);
+                return self.heard(with_usage(end, used)).await.map(Some);
             }
-        };
-        self.take_last_reports(mail.as_mut()).await?;
-        let transcript = self.folder.join("transcript.log");
-        let last_words = self.context.world.processes.read_tail(transcript, LAST_WORDS).await?.unwrap_or_default();
-        if self.verdict().await?.is_none() {
-            self.last_resort(&end, &last_words).await?;
         }
-        Ok(AgentEnd { end, verdict: self.verdict().await?, last_words })
+        match first.adopt().await? {
+            Some(end) => self.heard(end).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn turn(&self, folder: PathBuf, cwd: PathBuf) -> PortResult<Turn<'_>> {
+        let limits = self.settings.limits.for_task(&self.task.limits);
+        Ok(Turn {
+            context: &self.context,
+            role: Role::Implementer,
+            name: &self.record.agent,
+            agent: self.agent()?,
+            model: self.record.model.clone(),
+            folder,
+            cwd,
+            called: self.id.to_string(),
+            number: self.id.number,
+            mailbox: (self.key.0.clone(), self.id.number),
+            nonce: &self.nonce,
+            marker: self.marker.clone(),
+            attempt: Some(self.id.clone()),
+            idle_seconds: limits.idle_seconds,
+            wall_seconds: limits.attempt_seconds,
+            budget: self.budget(),
+            session: None,
+            stop: self.stop.clone(),
+        })
+    }
+
+    /// Returns what is left of the task's tokens and money since a person last looked at it.
+    pub(super) fn budget(&self) -> Budget {
+        let limits = self.settings.limits.for_task(&self.task.limits);
+        let mut used = Usage::default();
+        let record = self.state.record(&self.id.task);
+        let attempts = record.map(|record| record.attempts.iter().skip(record.round_start));
+        for attempt in attempts.into_iter().flatten() {
+            let ending = attempt.end.as_ref().and_then(|end| end.ending.as_ref());
+            let reviews = attempt.reviews.iter().filter_map(|review| review.given.as_ref());
+            ending.map(|ending| ending.usage).iter().for_each(|usage| used.add(usage));
+            reviews.for_each(|given| used.add(&given.usage));
+        }
+        Budget {
+            tokens: limits.tokens.map(|limit| limit.saturating_sub(used.tokens())),
+            usd: limits.usd.map(|limit| (limit - used.usd.unwrap_or(0.0)).max(0.0)),
+        }
+    }
+
+    /// An agent that came to its regular end without a report is asked once more, in the same session.
+    async fn ask_again(&self, first: AgentEnd, slot: &std::path::Path) -> PortResult<AgentEnd> {
+        let session = first.turn.session().filter(|_| first.verdict.is_none() && !*self.stop.borrow());
+        let Some(session) = session else { return Ok(first) };
+        let world = &self.context.world;
+        let used_seconds = (world.clock.now_ms() - self.record.started_at_ms).max(0) as u64 / 1000;
+        let turn = self.turn(self.folder.join(SECOND_TURN), slot.to_path_buf())?;
+        let wall_seconds = turn.wall_seconds.saturating_sub(used_seconds).max(SHORTEST.min(turn.wall_seconds));
+        let turn = Turn { session: Some(session), wall_seconds, ..turn };
+        let repair = Repair {
+            role: Role::Implementer,
+            title: &self.task.title,
+            errors: &[],
+            nonce: &self.nonce,
+            tools: turn.agent.is_driven(),
+        };
+        let text = prompt::repair(&Template::read(world, Kind::Repair).await?, &repair)?;
+        self.progress(format!("{} ended without a report; asking it once more", self.record.agent));
+        let ready = turn.prepare(text).await?;
+        let end = turn.start(ready).await?;
+        let used = first.turn.ending.map(|ending| ending.usage);
+        self.heard(with_usage(end, used)).await
+    }
+
+    /// Finds the verdict among the reports; without one, in the last words.
+    async fn heard(&self, turn: TurnEnd) -> PortResult<AgentEnd> {
+        if self.verdict().await?.is_none() {
+            self.last_resort(&turn).await?;
+        }
+        Ok(AgentEnd { verdict: self.verdict().await?, turn })
     }
 
     async fn verdict(&self) -> PortResult<Option<Report>> {
@@ -171,11 +160,10 @@ impl Job {
     }
 
     /// Without a report: the fenced block in the last message, or the exit status where the agent claims by it.
-    async fn last_resort(&self, end: &ProcessEnd, last_words: &str) -> PortResult<()> {
+    async fn last_resort(&self, turn: &TurnEnd) -> PortResult<()> {
         let by_status = self.agent().is_ok_and(|agent| agent.claims == Claims::ExitStatus);
-        let report = last_fenced_block(last_words, &self.nonce).and_then(|value| serde_json::from_value(value).ok());
-        let report = report.or_else(|| {
-            let claimed = by_status && *end == ProcessEnd::Exited(0);
+        let report = turn.fenced_report(&self.nonce).or_else(|| {
+            let claimed = by_status && turn.end == ProcessEnd::Exited(0) && turn.failure().is_none();
             claimed.then(|| Report::Finished {
                 summary: format!("{} exited with status 0", self.record.agent),
                 no_change: None,
@@ -187,51 +175,12 @@ impl Job {
         }
         Ok(())
     }
-
-    /// The agent is gone: what is in its mailbox now is all there will be.
-    async fn take_last_reports(&self, mail: &mut dyn Mail) -> PortResult<()> {
-        for _ in 1..LAST_TRIES {
-            if self.take_reports(mail).await.is_ok() {
-                return Ok(());
-            }
-            tokio::time::sleep(TRY_AGAIN).await;
-        }
-        self.take_reports(mail).await
-    }
-
-    async fn take_reports(&self, mail: &mut dyn Mail) -> PortResult<()> {
-        for item in mail.take().await? {
-            match item {
-                MailItem::Report { id, seq, report } => {
-                    if let Report::Progress { text } = &report {
-                        self.progress(text.clone());
-                    }
-                    self.context.input(Input::Reported { attempt: self.id.clone(), id, report }).await;
-                    mail.acknowledge(seq).await?;
-                }
-                MailItem::Poisoned { detail } => {
-                    self.context.notice(true, format!("{}: a report could not be read: {detail}", self.id));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Returns the command line that starts the agent, or its driver, whose order is written into the folder.
-pub(in crate::engine) async fn agent_argv(world: &World, drive: DriveOrder, folder: &Path) -> PortResult<Vec<String>> {
-    let own_program = world.processes.own_program().display().to_string();
-    let agent = &drive.agent;
-    if agent.is_driven() {
-        let file = folder.join("drive.json");
-        let text = serde_json::to_string_pretty(&drive).unwrap_or_default();
-        world.processes.write(file.clone(), text).await?;
-        return Ok(vec![own_program, "agent".into(), file.display().to_string()]);
+/// Adds what an earlier turn of the same attempt used.
+fn with_usage(mut end: TurnEnd, used: Option<Usage>) -> TurnEnd {
+    if let (Some(ending), Some(used)) = (end.ending.as_mut(), used) {
+        ending.usage.add(&used);
     }
-    Ok(match &agent.script {
-        Some(script) if agent.kind == AgentKind::Scripted => {
-            vec![own_program, "scripted-agent".into(), world.root.join(script).display().to_string()]
-        }
-        _ => agent.command.clone(),
-    })
+    end
 }

@@ -7,7 +7,7 @@ use crate::domain::event::HunkRef;
 use crate::domain::outcome::{AttemptEnd, CheckResult, Outcome};
 use crate::domain::report::Report;
 use crate::engine::checks::{self, checks_for, tail};
-use crate::engine::ports::{OutsideState, PortError, PortResult, ProcessEnd, SlotWork, all_hunks};
+use crate::engine::ports::{OutsideState, PortError, PortResult, SlotWork, all_hunks};
 use globset::{Glob, GlobSetBuilder};
 
 /// Paths nobody may change, whatever the configuration says.
@@ -20,8 +20,16 @@ impl Job {
         let workshop = &self.context.world.workshop;
         self.progress("committing what is in the slot");
         let work = self.keep_work(base).await?;
-        let leaks = self.leaks().await?;
-        let mut end = self.verdict_of(&agent, base, &work).await?;
+        let mut leaks = self.leaks().await?;
+        let mut end = match self.end_before_review().await? {
+            Some(end) => end,
+            None => self.verdict_of(&agent, base, &work).await?,
+        };
+        end.ending = agent.turn.ending.clone();
+        if end.outcome.is_success() && self.has_reviewer(&work) {
+            end = self.review(base, &work, end).await?;
+            leaks = self.leaks().await?;
+        }
         end.head = Some(work.head.clone());
         end.changed = work.changed.clone();
         end.diff_hash = work.diff_hash.clone();
@@ -33,7 +41,13 @@ impl Job {
             workshop.publish(&self.key.0, base, &work.head).await?;
         }
         // A program that is not there has changed nothing.
-        if !leaks.is_empty() && end.outcome != Outcome::MissingBinary {
+        if leaks.is_empty() || end.outcome == Outcome::MissingBinary {
+            return Ok(end);
+        }
+        if self.context.world.processes.fenced() {
+            // Nothing it started could write there: it was the user, and the record says what.
+            end.detail.push_str(&format!("; outside the slot you changed meanwhile: {}", listed(&leaks)));
+        } else {
             end.otherwise = Some(end.outcome);
             end.outcome = Outcome::Leaked;
             end.detail = format!("something outside the slot changed meanwhile: {}", listed(&leaks));
@@ -59,65 +73,37 @@ impl Job {
     }
 
     async fn verdict_of(&self, agent: &AgentEnd, base: &str, work: &SlotWork) -> PortResult<AttemptEnd> {
-        if *self.stop.borrow() || agent.end == ProcessEnd::Stopped {
+        if *self.stop.borrow() {
             return Ok(AttemptEnd::new(Outcome::Cancelled, "it was stopped; what it had done is kept in its ref"));
         }
-        match &agent.end {
-            ProcessEnd::NotFound(program) => {
-                let detail =
-                    format!("the program `{program}` was not found; install it, or mend the agent's `command`");
-                return Ok(AttemptEnd::new(Outcome::MissingBinary, detail));
-            }
-            ProcessEnd::NotExecutable(program) => {
-                let detail = format!("`{program}` cannot be executed; check its permissions");
-                return Ok(AttemptEnd::new(Outcome::MissingBinary, detail));
-            }
-            ProcessEnd::SpawnFailed(why) => {
-                return Ok(AttemptEnd::new(Outcome::AttemptLost, format!("the agent could not be started: {why}")));
-            }
-            ProcessEnd::Lost => {
-                let detail =
-                    "its supervisor was killed; what was in the slot is kept and the next attempt goes on from it";
-                return Ok(AttemptEnd::new(Outcome::AttemptLost, detail));
-            }
-            _ => {}
+        let failure = agent.turn.failure();
+        if let Some((outcome, detail)) = failure.clone().filter(|_| agent.turn.is_unheard()) {
+            return Ok(AttemptEnd::new(outcome, detail));
         }
         let protected = self.protected(&work.changed)?;
-        if !protected.is_empty() {
+        let failed = failure.filter(|_| agent.turn.ending.is_some());
+        // Without a claim a limit that was reached is the news; the paths are put back all the same.
+        if !protected.is_empty() && (agent.verdict.is_some() || failed.is_none()) {
             return Ok(AttemptEnd {
                 failure: Some(format!("you changed paths that are protected: {}", protected.join(", "))),
                 paths: protected.clone(),
                 ..AttemptEnd::new(Outcome::ProtectedPath, format!("it changed protected paths: {}", listed(&protected)))
             });
         }
-        match &agent.verdict {
-            Some(Report::Finished { summary, no_change, .. }) => {
+        match (&agent.verdict, failed) {
+            (Some(Report::Finished { summary, no_change, .. }), failed) => {
                 let mut end = self.check_claim(base, work, no_change.as_deref()).await?;
+                // An agent that was cut off before it wrote anything did not lie.
+                if let Some((outcome, detail)) = failed.filter(|_| end.outcome == Outcome::NoChange) {
+                    end = AttemptEnd::new(outcome, detail);
+                }
                 end.summary = Some(summary.clone());
                 Ok(end)
             }
-            Some(Report::Ask { question, .. }) => Ok(AttemptEnd::new(Outcome::NeedsDecision, question.clone())),
-            Some(Report::Blocked { reason }) => Ok(AttemptEnd::new(Outcome::Blocked, reason.clone())),
-            _ => Ok(self.without_report(agent)),
+            (Some(Report::Ask { question, .. }), _) => Ok(AttemptEnd::new(Outcome::NeedsDecision, question.clone())),
+            (Some(Report::Blocked { reason }), _) => Ok(AttemptEnd::new(Outcome::Blocked, reason.clone())),
+            _ => Ok(AttemptEnd { paths: protected, ..without_report(agent) }),
         }
-    }
-
-    fn without_report(&self, agent: &AgentEnd) -> AttemptEnd {
-        let limits = self.settings.limits.for_task(&self.task.limits);
-        let (outcome, detail) = match agent.end {
-            ProcessEnd::Idle => {
-                (Outcome::TimedOut, format!("it was silent for {} seconds (idle timeout)", limits.idle_seconds))
-            }
-            ProcessEnd::Wall => {
-                (Outcome::TimedOut, format!("it ran for {} seconds (wall timeout)", limits.attempt_seconds))
-            }
-            ProcessEnd::Exited(0) => (Outcome::Incomplete, "it ended without a report".to_owned()),
-            ProcessEnd::Exited(code) => (Outcome::Crashed, format!("it ended with exit status {code} and no report")),
-            ProcessEnd::Signaled(signal) => (Outcome::Crashed, format!("it was ended by signal {signal}")),
-            _ => (Outcome::Crashed, "it ended without a report".to_owned()),
-        };
-        let words = tail(&agent.last_words, LAST_WORDS);
-        AttemptEnd { failure: (!words.trim().is_empty()).then_some(words), ..AttemptEnd::new(outcome, detail) }
     }
 
     /// The agent claims that it is finished: now it is checked.
@@ -178,6 +164,14 @@ impl Job {
         }
         Ok(leaks)
     }
+}
+
+/// Returns the end of an attempt whose agent neither claimed nor asked anything.
+fn without_report(agent: &AgentEnd) -> AttemptEnd {
+    let regular = || (Outcome::Incomplete, "it ended without a report".to_owned());
+    let (outcome, detail) = agent.turn.failure().unwrap_or_else(regular);
+    let words = tail(&agent.turn.last_words, LAST_WORDS);
+    AttemptEnd { failure: (!words.trim().is_empty()).then_some(words), ..AttemptEnd::new(outcome, detail) }
 }
 
 fn checked(results: Vec<CheckResult>) -> AttemptEnd {

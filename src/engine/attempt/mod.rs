@@ -1,7 +1,7 @@
 //! One attempt from claim to outcome; see section 6 of the design.
 //!
 //! ```text
-//! claimed ──▶ start point ──▶ slot ──▶ setup, base checks ──▶ prompt ──▶ agent ──▶ guards ──▶ checks ──▶ outcome
+//! claimed ──▶ start point ──▶ slot ──▶ setup, base checks ──▶ prompt ──▶ agent ──▶ guards ──▶ checks ──▶ reviewer ──▶ outcome
 //!    │                                                          │          │
 //!    └── a restart before this line starts over ────────────────┘          └── a restart after it adopts the agent
 //! ```
@@ -11,9 +11,10 @@
 mod agent;
 mod judge;
 mod moving;
+mod review;
 mod start;
 
-pub(super) use agent::agent_argv;
+pub(super) use agent::SECOND_TURN;
 pub(super) use moving::MOVES;
 pub use moving::{check_union, move_proposal};
 

@@ -10,6 +10,7 @@ use crate::domain::task::TaskId;
 use crate::engine::checks::{self, checks_for};
 use crate::engine::context::Context;
 use crate::engine::ports::{Merge, PortResult};
+use crate::engine::prompt::{self, Conflict, Kind, Template, change_text};
 use crate::protocol::config::{Base, trust_string};
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub(in crate::engine) struct Start {
     pub words: Vec<String>,
     /// Whether the last attempt's changes are there.
     pub continued: bool,
+    /// The part of the prompt about changes that are not there because they no longer merge.
+    pub conflict: Option<String>,
 }
 
 /// Whether the agent can start.
@@ -89,7 +92,8 @@ impl Job {
         for on in &stands_on {
             words.push(format!("the result of task `{}`, not yet accepted by the user", on.task));
         }
-        let (start, continued) = self.continue_from(&base, &mut words).await?;
+        let mut conflict = None;
+        let (start, continued) = self.continue_from(&base, &mut words, &mut conflict).await?;
         let input = Input::Prepared {
             attempt: self.id.clone(),
             base: base.clone(),
@@ -110,11 +114,16 @@ impl Job {
         let before = workshop.outside_before().await?;
         let text = serde_json::to_string(&before.0).unwrap_or_default();
         self.context.world.processes.write(self.folder.join("outside.json"), text).await?;
-        Ok(Preparation::Ready(Start { base, slot, words, continued }))
+        Ok(Preparation::Ready(Start { base, slot, words, continued, conflict }))
     }
 
     /// Returns the last attempt's tree moved to the base, or the base.
-    async fn continue_from(&self, base: &str, words: &mut Vec<String>) -> PortResult<(String, bool)> {
+    async fn continue_from(
+        &self,
+        base: &str,
+        words: &mut Vec<String>,
+        conflict: &mut Option<String>,
+    ) -> PortResult<(String, bool)> {
         let workshop = &self.context.world.workshop;
         let before = self.state.record(&self.id.task).map(|record| record.attempts.as_slice()).unwrap_or_default();
         let before = before.iter().rev().filter(|attempt| attempt.number != self.id.number);
@@ -128,7 +137,8 @@ impl Job {
         if end.changed.is_empty() {
             return Ok((base.to_owned(), false));
         }
-        let old_head = if end.outcome == Outcome::ProtectedPath {
+        // Also of what was cut off before anybody could say so.
+        let old_head = if end.outcome != Outcome::Leaked && !end.paths.is_empty() {
             words.push(format!("the protected paths attempt {number} changed, put back: {}", listed(&end.paths)));
             workshop.with_paths_of(&old_head, &old_base, &end.paths).await?
         } else {
@@ -146,6 +156,9 @@ impl Job {
                     "not there: what attempt {id} left, because it no longer merges ({})",
                     listed(&paths)
                 ));
+                let change = change_text(&workshop.files(&old_base, &old_head).await?);
+                let template = Template::read(&self.context.world, Kind::Conflict).await?;
+                *conflict = Some(prompt::conflict(&template, &Conflict { number, paths: &paths, change: &change })?);
                 Ok((base.to_owned(), false))
             }
         }

@@ -1,19 +1,29 @@
 //! A world in memory: every call is written into one log, and any call can be made to fail.
 
+use crate::domain::ending::Ending;
 use crate::domain::event::Event;
 use crate::domain::hunks::HunkId;
 use crate::domain::inbox::InboxMessage;
 use crate::domain::report::Report;
 use crate::domain::task::Task;
 use crate::engine::ports::*;
+use crate::protocol::agent_lines::AgentLine;
 use crate::protocol::config::{Config, Layer};
 use crate::protocol::engine_api::{AcceptReply, Buffer, ProposalFile};
 use async_trait::async_trait;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
+
+/// What an agent does in one turn.
+pub struct Played {
+    pub end: ProcessEnd,
+    /// What its driver prints.
+    pub lines: Vec<AgentLine>,
+    pub reports: Vec<Report>,
+}
 
 /// What all ports share.
 #[derive(Default)]
@@ -31,6 +41,19 @@ pub struct Shared {
     pub files: Mutex<BTreeMap<PathBuf, String>>,
     /// What the agent reports; without one it just exits.
     pub report: Mutex<Option<Report>>,
+    /// What agents do in their next turns, by role; without any, they do as the fields below say.
+    pub turns: Mutex<HashMap<&'static str, VecDeque<Played>>>,
+    /// What was reported into each mailbox by a turn that was played.
+    mailboxes: Mutex<HashMap<PathBuf, Vec<Report>>>,
+    /// Folders of turns that an engine before this one started.
+    pub left_on: Mutex<Vec<&'static str>>,
+    /// The configuration, where it is not the usual one.
+    pub config: Mutex<Option<serde_json::Value>>,
+    /// Files outside the slot change while an agent works.
+    pub leaking: AtomicBool,
+    pub fenced: AtomicBool,
+    /// Merges of earlier work do not work out.
+    pub clashing: AtomicBool,
     /// How the agent ends.
     pub agent_end: Mutex<Option<ProcessEnd>>,
     /// Checks fail where an agent's work is in the slot.
@@ -65,6 +88,27 @@ impl Shared {
 
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("log").clone()
+    }
+
+    /// Lets the next turn of a role be as given, after those that were given before.
+    pub fn play(&self, role: &'static str, turn: Played) {
+        self.turns.lock().expect("turns").entry(role).or_default().push_back(turn);
+    }
+
+    /// Returns the end of the next turn of the role, after what it prints and reports has been put where it belongs.
+    fn perform(&self, role: &str, folder: &Path, mailbox: &Path, driven: bool) -> Option<ProcessEnd> {
+        let played = self.turns.lock().expect("turns").get_mut(role).and_then(VecDeque::pop_front);
+        let (end, lines) = match played {
+            Some(played) => {
+                self.mailboxes.lock().expect("mailboxes").insert(mailbox.to_path_buf(), played.reports);
+                (Some(played.end), played.lines)
+            }
+            None if driven => (None, vec![AgentLine::Ended { ending: Ending::regular("done") }]),
+            None => return None,
+        };
+        let text: String = lines.iter().map(|line| line.write() + "\n").collect();
+        self.files.lock().expect("files").insert(folder.join("transcript.log"), text);
+        end
     }
 
     pub fn position(&self, line: &str) -> usize {
@@ -154,7 +198,8 @@ impl QueueFile for Port {
 #[async_trait]
 impl SettingsSource for Port {
     async fn layers(&self) -> PortResult<(Vec<(Layer, Config)>, Vec<String>)> {
-        let config = serde_json::json!({ "agents": { "one": { "command": ["agent"] } }, "verify": ["check"] });
+        let usual = serde_json::json!({ "agents": { "one": { "command": ["agent"] } }, "verify": ["check"] });
+        let config = self.0.config.lock().expect("config").clone().unwrap_or(usual);
         let config: Config = serde_json::from_value(config).expect("a configuration");
         let mut config = config;
         config.chains.set(crate::protocol::config::Role::Implementer, vec!["one".into()]);
@@ -162,7 +207,7 @@ impl SettingsSource for Port {
     }
 
     async fn trusted(&self) -> PortResult<BTreeSet<String>> {
-        Ok(["agent", "check"].map(str::to_owned).into())
+        Ok(["agent", "claude", "check"].map(str::to_owned).into())
     }
 
     async fn trust(&self, _commands: &[String]) -> PortResult<()> {
@@ -187,7 +232,10 @@ impl Workshop for Port {
 
     async fn merge(&self, ancestor: &str, ours: &str, theirs: &str, _message: &str) -> PortResult<Merge> {
         self.0.call("merge", &format!("{ancestor}..{theirs} onto {ours}"))?;
-        Ok(Merge::Clean(format!("{ours}+{theirs}")))
+        Ok(match self.0.clashing.load(Ordering::SeqCst) {
+            true => Merge::Conflict(vec!["f".into()]),
+            false => Merge::Clean(format!("{ours}+{theirs}")),
+        })
     }
 
     async fn fill_slot(&self, slot: &str, commit: &str) -> PortResult<PathBuf> {
@@ -228,7 +276,8 @@ impl Workshop for Port {
 
     async fn outside_since(&self, _before: &OutsideState) -> PortResult<OutsideChange> {
         self.0.call("outside since", "")?;
-        Ok(OutsideChange::default())
+        let leaking = self.0.leaking.load(Ordering::SeqCst);
+        Ok(OutsideChange { files: leaking.then(|| "elsewhere".to_owned()).into_iter().collect(), ..Default::default() })
     }
 
     async fn files(&self, _base: &str, head: &str) -> PortResult<Vec<ProposalFile>> {
@@ -265,11 +314,24 @@ impl Workshop for Port {
 #[async_trait]
 impl Processes for Port {
     async fn start(&self, order: ProcessOrder) -> PortResult<Box<dyn Running>> {
-        let agent = order.argv == ["agent"];
+        let driven = order.argv.get(1).is_some_and(|word| word == "agent");
+        let agent = driven || order.argv == ["agent"];
         let name = order.argv.last().cloned().unwrap_or_default();
-        self.0.call(if agent { "start agent" } else { "start check" }, if agent { "" } else { &name })?;
+        let role = order.env.get("RALPH_ROLE").cloned().unwrap_or_default();
+        let (call, detail) = match role.as_str() {
+            "implementer" => ("start agent", ""),
+            "reviewer" => ("start reviewer", ""),
+            "planner" => ("start planner", ""),
+            _ => ("start check", name.as_str()),
+        };
+        self.0.call(call, detail)?;
         let end = if agent {
-            let end = self.0.agent_end.lock().expect("end").clone();
+            assert_eq!(order.stdin.is_some(), !driven, "a driver reads the prompt itself");
+            let mailbox = order.activity.clone().unwrap_or_default();
+            let fence = order.fence.clone().expect("agents have a fence");
+            assert_eq!(fence.slot.is_some(), role == "implementer", "only who works may write");
+            let played = self.0.perform(&role, &order.folder, &mailbox, driven);
+            let end = played.or(self.0.agent_end.lock().expect("end").clone());
             end.unwrap_or(ProcessEnd::Exited(0))
         } else {
             let slot = order.cwd.file_name().map(|slot| slot.to_string_lossy().into_owned()).unwrap_or_default();
@@ -286,8 +348,27 @@ impl Processes for Port {
 
     async fn adopt(&self, folder: PathBuf, _marker: String) -> PortResult<Option<Box<dyn Running>>> {
         self.0.call("adopt", &folder.display().to_string())?;
-        if !self.0.adoptable.load(Ordering::SeqCst) {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let left_on = self.0.left_on.lock().expect("left on").contains(&name.as_str());
+        let first_turn = name.parse::<u32>().is_ok();
+        if !(first_turn && self.0.adoptable.load(Ordering::SeqCst) || left_on) {
             return Ok(None);
+        }
+        if left_on {
+            let role = if name.starts_with("review") { "reviewer" } else { "implementer" };
+            let attempt = folder.parent().expect("an attempt's folder");
+            let words = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (number, key) = (words(attempt), words(attempt.parent().expect("a task's folder")));
+            let key = if role == "reviewer" { format!("{name}-{key}") } else { key };
+            let mailbox = PathBuf::from("/mail").join(key).join(number);
+            let end = self.0.perform(role, &folder, &mailbox, true).unwrap_or(ProcessEnd::Exited(0));
+            return Ok(Some(Box::new(Process {
+                shared: self.0.clone(),
+                end,
+                endless: false,
+                agent: false,
+                stop: Arc::default(),
+            })));
         }
         let end = self.0.agent_end.lock().expect("end").clone().unwrap_or(ProcessEnd::Exited(0));
         Ok(Some(Box::new(Process { shared: self.0.clone(), end, endless: false, agent: false, stop: Arc::default() })))
@@ -297,9 +378,10 @@ impl Processes for Port {
         self.0.call("end left", &folder.display().to_string())
     }
 
-    async fn mailbox(&self, _key: &str, number: u32, _nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)> {
+    async fn mailbox(&self, key: &str, number: u32, _nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)> {
         self.0.call("mailbox", "")?;
-        Ok(("/mail".into(), Box::new(Letters { shared: self.0.clone(), number })))
+        let folder = PathBuf::from("/mail").join(key).join(number.to_string());
+        Ok((folder.clone(), Box::new(Letters { shared: self.0.clone(), number, folder })))
     }
 
     async fn deliver(&self, _key: &str, _number: u32, message: &InboxMessage) -> PortResult<()> {
@@ -316,6 +398,10 @@ impl Processes for Port {
     async fn read_tail(&self, path: PathBuf, _limit: u64) -> PortResult<Option<String>> {
         self.0.call("read", "")?;
         Ok(self.0.files.lock().expect("files").get(&path).cloned())
+    }
+
+    fn fenced(&self) -> bool {
+        self.0.fenced.load(Ordering::SeqCst)
     }
 
     fn tool_folder(&self) -> PathBuf {
@@ -370,13 +456,25 @@ impl Stopper for Stop {
 struct Letters {
     shared: Arc<Shared>,
     number: u32,
+    folder: PathBuf,
 }
 
 #[async_trait]
 impl Mail for Letters {
     async fn take(&mut self) -> PortResult<Vec<MailItem>> {
         self.shared.call("take mail", "")?;
-        let report = self.shared.report.lock().expect("report").clone();
+        if let Some(reports) = self.shared.mailboxes.lock().expect("mailboxes").get(&self.folder) {
+            let item = |(at, report): (usize, &Report)| {
+                let words = serde_json::to_string(report).unwrap_or_default();
+                let id = blake3::hash(words.as_bytes()).to_hex()[..8].to_owned();
+                MailItem::Report { id, seq: at as u64 + 1, report: report.clone() }
+            };
+            return Ok(reports.iter().enumerate().map(item).collect());
+        }
+        // Only who works has it by itself.
+        let own =
+            !self.folder.to_string_lossy().contains("/review-") && !self.folder.to_string_lossy().contains("/plan-");
+        let report = self.shared.report.lock().expect("report").clone().filter(|_| own);
         let id = format!("m{}", self.number);
         Ok(report.map(|report| MailItem::Report { id, seq: 1, report }).into_iter().collect())
     }

@@ -1,6 +1,8 @@
 //! The engine against a world in memory: what comes before what, and what every failure of the world leaves behind.
 
 mod fakes;
+mod reviews;
+mod turns;
 
 use super::actor;
 use super::handle::{Events, Handle};
@@ -47,6 +49,13 @@ impl Bench {
             if let EngineEvent::Milestone(Milestone::RunEnded { reason, .. }) = &*event {
                 return *reason;
             }
+        }
+    }
+
+    /// Waits for the end of a run that was on when the engine was opened, and may have ended since.
+    async fn taken_up(&mut self) {
+        if self.handle.snapshot().await.expect("a snapshot").run.is_some() {
+            assert_eq!(self.ended().await, RunEndReason::Finished);
         }
     }
 

@@ -59,7 +59,7 @@ impl Slots {
 
     /// Returns the folder inside the git directory that is this slot's own, which agents' git must be able to write.
     pub fn admin_dir(&self, slot: &Slot) -> PathBuf {
-        self.repository.common_dir().join("worktrees").join(format!("ralph-{}", slot.name))
+        admin_folder(self.repository.common_dir(), &slot.name)
     }
 
     /// Detaches the slot's HEAD at a commit.
@@ -134,6 +134,11 @@ impl Slots {
     fn owns(&self, admin: &Path) -> bool {
         fs::read_to_string(admin.join("locked")).is_ok_and(|reason| reason.starts_with(SLOT_LOCK_REASON))
     }
+}
+
+/// Returns the folder in a git folder that is the own one of the slot of this name.
+pub fn admin_folder(common_dir: &Path, slot: &str) -> PathBuf {
+    common_dir.join("worktrees").join(format!("ralph-{slot}"))
 }
 
 /// Makes a file have these bytes, leaving it alone when it has them.

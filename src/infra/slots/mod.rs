@@ -26,6 +26,7 @@ use crate::infra::repository::lock::{FileLock, lock_file};
 use crate::infra::repository::work_area::WorkArea;
 use crate::infra::repository::{Repository, RepositoryError};
 
+pub use admin::admin_folder;
 pub use commit::SlotCommit;
 pub use include::Included;
 pub use prepare::Prepared;

@@ -1,4 +1,5 @@
-//! Starts the supervised command: exact environment, no inherited descriptors, dead when its supervisor is.
+//! Starts the supervised command: exact environment, no inherited descriptors, behind its fence, dead when its supervisor
+//! is.
 
 use std::fs::File;
 use std::io;
@@ -9,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::spec::{SpawnFailure, Status, SuperviseSpec};
 use crate::infra::processes::{MARKER, die_with_parent};
+use crate::infra::sandbox::Held;
 
 /// Starts the command with both output streams on `output`; returns its process number.
 ///
@@ -53,12 +55,18 @@ fn start(spec: &SuperviseSpec, output: io::PipeWriter) -> io::Result<u32> {
         .stdout(output.try_clone()?)
         .stderr(output);
     let supervisor = std::process::id();
-    // SAFETY: between fork and exec only system calls are made; nothing is allocated and no lock is taken.
+    let mut fence =
+        spec.fence.as_ref().map(Held::prepare).transpose().map_err(|error| {
+            io::Error::other(format!("the fence around what it may write to cannot be made: {error}"))
+        })?;
+    // SAFETY: between fork and exec only system calls are made; nothing is allocated and no lock is taken. What the fence
+    // needs was opened before.
     unsafe {
         command.pre_exec(move || {
             // A session of its own: signals can go to its group, and no terminal can.
             rustix::process::setsid()?;
-            die_with_parent(supervisor)
+            die_with_parent(supervisor)?;
+            fence.as_mut().map_or(Ok(()), Held::enter)
         });
     }
     // Dropping the command closes the supervisor's copies of the pipe; without that its end would never be seen.

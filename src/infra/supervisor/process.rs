@@ -138,6 +138,10 @@ impl Prepared {
             }
             Err(status) => Ended { status, stopped_by: None, leftover_killed: 0, survivors: 0 },
         };
+        // What could not be ended may still use it.
+        if let Some(folder) = spec.temporary.as_ref().filter(|_| ended.survivors == 0) {
+            let _ = fs::remove_dir_all(folder);
+        }
         let record = record(&spec, started_at_ms, ended, &transcript.finish());
         let text = serde_json::to_vec(&record).map_err(|error| format!("write the exit record: {error}"))?;
         atomic_write(&spec.exit_record, &text)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::infra::sandbox::WriteFence;
 use serde::{Deserialize, Serialize};
 
 /// The version written into every exit record.
@@ -48,6 +49,13 @@ pub struct SuperviseSpec {
     pub transcript_tail: u64,
     /// Names the attempt in the environment of all its processes.
     pub marker: String,
+    /// Where the command and all it starts may write; anywhere when `None`. Where it cannot be held to that, it is not
+    /// started.
+    #[serde(default)]
+    pub fence: Option<WriteFence>,
+    /// A folder of its own for temporary files, which is there; removed with all in it when the tree is gone.
+    #[serde(default)]
+    pub temporary: Option<PathBuf>,
 }
 
 impl SuperviseSpec {
@@ -72,8 +80,10 @@ impl SuperviseSpec {
             return Some("the marker is empty or holds a zero byte".to_owned());
         }
         let paths: [&Path; 5] = [&self.cwd, &self.transcript, &self.exit_record, &self.lock, &self.control];
-        let optional = [self.stdin_file.as_deref(), self.activity_dir.as_deref()];
-        let relative = paths.into_iter().chain(optional.into_iter().flatten()).find(|path| !path.is_absolute());
+        let optional = [self.stdin_file.as_deref(), self.activity_dir.as_deref(), self.temporary.as_deref()];
+        let fenced = self.fence.iter().flat_map(|fence| fence.writable.iter().map(PathBuf::as_path));
+        let relative =
+            paths.into_iter().chain(optional.into_iter().flatten()).chain(fenced).find(|path| !path.is_absolute());
         relative.map(|path| format!("the path {} is not absolute", path.display()))
     }
 }

@@ -102,6 +102,11 @@ fn review(summary: &ProposalSummary, view: &ProposalView) -> String {
         let proof = if check.is_proof() { " (failed before)" } else { "" };
         remark(&format!("{}: {}{proof}", if check.passed { "passed" } else { "failed" }, check.run));
     }
+    for line in
+        view.findings.iter().flat_map(|finding| finding.to_string().lines().map(str::to_owned).collect::<Vec<_>>())
+    {
+        remark(&format!("the reviewer: {line}"));
+    }
     let total: usize = view.files.iter().map(|file| file.hunks.len()).sum();
     let mut number = 0;
     for file in &view.files {

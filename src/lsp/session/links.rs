@@ -43,7 +43,8 @@ pub fn to_uri(root: &Path, link: &Link) -> String {
         Link::Base { task, path } => side("base", task, path),
         Link::Proposal { task, path } => side("proposal", task, path),
         Link::Attempt { task, attempt, what } => {
-            let attempt = attempt.map_or("last".to_owned(), |attempt| attempt.to_string());
+            let last = if *what == AttemptText::NextPrompt { "next" } else { "last" };
+            let attempt = attempt.map_or(last.to_owned(), |attempt| attempt.to_string());
             vec![word(*what).into(), task.clone(), format!("{attempt}.{}", extension(*what))]
         }
         Link::Plan { plan } => vec!["plan".into(), format!("{plan}.diff")],
@@ -68,6 +69,9 @@ pub fn from_uri(uri: &str) -> Option<(Option<PathBuf>, Link)> {
         ["proposal", task, path @ ..] if !path.is_empty() => {
             Link::Proposal { task: (*task).to_owned(), path: path.join("/") }
         }
+        ["prompt", task, "next.md"] => {
+            Link::Attempt { task: (*task).to_owned(), attempt: None, what: AttemptText::NextPrompt }
+        }
         [what, task, file] => {
             let what = TEXTS.into_iter().find(|known| word(*known) == *what)?;
             let attempt = file.strip_suffix(extension(what))?.strip_suffix('.')?;
@@ -79,7 +83,8 @@ pub fn from_uri(uri: &str) -> Option<(Option<PathBuf>, Link)> {
     Some((root, link))
 }
 
-const TEXTS: [AttemptText; 3] = [AttemptText::Prompt, AttemptText::Transcript, AttemptText::Checks];
+const TEXTS: [AttemptText; 4] =
+    [AttemptText::Prompt, AttemptText::Transcript, AttemptText::RawTranscript, AttemptText::Checks];
 
 fn side(word: &str, task: &str, path: &str) -> Vec<String> {
     [word, task].into_iter().chain(path.split('/')).map(str::to_owned).collect()
@@ -87,16 +92,17 @@ fn side(word: &str, task: &str, path: &str) -> Vec<String> {
 
 fn word(what: AttemptText) -> &'static str {
     match what {
-        AttemptText::Prompt => "prompt",
+        AttemptText::Prompt | AttemptText::NextPrompt => "prompt",
         AttemptText::Transcript => "transcript",
+        AttemptText::RawTranscript => "raw-transcript",
         AttemptText::Checks => "checks",
     }
 }
 
 fn extension(what: AttemptText) -> &'static str {
     match what {
-        AttemptText::Prompt => "md",
-        AttemptText::Transcript | AttemptText::Checks => "log",
+        AttemptText::Prompt | AttemptText::NextPrompt => "md",
+        AttemptText::Transcript | AttemptText::RawTranscript | AttemptText::Checks => "log",
     }
 }
 
@@ -134,6 +140,9 @@ mod tests {
                 Link::Proposal { task: task.clone(), path: "ü.rs".into() },
                 Link::Attempt { task: task.clone(), attempt: Some(3), what: AttemptText::Prompt },
                 Link::Attempt { task: task.clone(), attempt: None, what: AttemptText::Checks },
+                Link::Attempt { task: task.clone(), attempt: None, what: AttemptText::Prompt },
+                Link::Attempt { task: task.clone(), attempt: None, what: AttemptText::NextPrompt },
+                Link::Attempt { task: task.clone(), attempt: Some(1), what: AttemptText::RawTranscript },
                 Link::Plan { plan: task.clone() },
             ];
             for link in links {

@@ -186,6 +186,8 @@ impl Session {
             }
             // These are told from the snapshot, which cannot be missed.
             Milestone::RunStarted { .. }
+            | Milestone::ReviewRequest { .. }
+            | Milestone::ReviewFeedback { .. }
             | Milestone::TaskState { .. }
             | Milestone::DecisionRequested { .. }
             | Milestone::DecisionResolved { .. } => {}

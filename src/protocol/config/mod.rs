@@ -3,12 +3,14 @@
 mod agent;
 mod choice;
 mod parse;
+mod reviewer;
 mod settings;
 
 pub use agent::{AgentConfig, AgentKind, Claims, StopStep};
 pub use choice::{AgentChoice, INLINE_AGENT};
 pub use parse::{ConfigError, Warning, parse_config};
-pub use settings::{DiagnosticSettings, Layer, RunLimits, Settings, trust_string};
+pub use reviewer::{FindingsMode, ReviewerConfig, ReviewerSettings};
+pub use settings::{DiagnosticSettings, Layer, RetrySettings, RunLimits, Settings, trust_string};
 
 use super::queue_schema::VerifyEntry;
 use schemars::JsonSchema;
@@ -48,6 +50,9 @@ pub struct Config {
     /// How much an attempt, a task and a run may use.
     #[serde(skip_serializing_if = "ConfigLimits::is_empty")]
     pub limits: ConfigLimits,
+    /// How failures that pass by themselves are waited out.
+    #[serde(skip_serializing_if = "RetryConfig::is_empty")]
+    pub retry: RetryConfig,
     /// How many attempts may run at the same time; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -58,6 +63,9 @@ pub struct Config {
     /// When dependents of a task may start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewMode>,
+    /// What the reviewer's findings lead to, where `chains.reviewer` names one.
+    #[serde(skip_serializing_if = "ReviewerConfig::is_empty")]
+    pub reviewer: ReviewerConfig,
     /// How much happens without a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autonomy: Option<Autonomy>,
@@ -180,9 +188,62 @@ pub struct ConfigLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub usd: Option<f64>,
+    /// Tokens of one attempt; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub attempt_tokens: Option<u64>,
+    /// Money of one attempt in US dollars; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub attempt_usd: Option<f64>,
+    /// Tokens of one run; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub run_tokens: Option<u64>,
+    /// Money of one run in US dollars; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub run_usd: Option<f64>,
+    /// Tokens of one day, over all runs; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub day_tokens: Option<u64>,
+    /// Money of one day, over all runs in US dollars; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub day_usd: Option<f64>,
 }
 
 impl ConfigLimits {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How often and how patiently something is tried again that passes by itself: an overloaded model, a limit that does
+/// not tell its end, a network that is away. A limit that tells its end is waited for until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object")]
+pub struct RetryConfig {
+    /// Failures in a row after which an agent or model is left out for the rest of the run; 20 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cycles: Option<u32>,
+    /// The first wait in seconds; 30 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub delay_seconds: Option<u64>,
+    /// What each further wait is multiplied by; 2 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub multiplier: Option<u32>,
+    /// The longest wait in seconds; 600 (10 minutes) by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_seconds: Option<u64>,
+}
+
+impl RetryConfig {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }

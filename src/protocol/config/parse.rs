@@ -122,14 +122,37 @@ impl Reader {
             ("attempt_seconds", limits.attempt_seconds == Some(0)),
             ("idle_seconds", limits.idle_seconds == Some(0)),
             ("run_seconds", limits.run_seconds == Some(0)),
+            ("attempt_tokens", limits.attempt_tokens == Some(0)),
+            ("run_tokens", limits.run_tokens == Some(0)),
+            ("day_tokens", limits.day_tokens == Some(0)),
         ];
         for (field, is_zero) in zero {
             if is_zero {
                 return self.fail(root, &["limits", field], "with 0 nothing could ever run", Some("use 1 or more"));
             }
         }
-        if limits.usd.is_some_and(|usd| usd < 0.0) {
-            return self.fail(root, &["limits", "usd"], "money cannot be negative", None);
+        let money = [
+            ("usd", limits.usd),
+            ("attempt_usd", limits.attempt_usd),
+            ("run_usd", limits.run_usd),
+            ("day_usd", limits.day_usd),
+        ];
+        for (field, usd) in money {
+            if usd.is_some_and(|usd| usd < 0.0) {
+                return self.fail(root, &["limits", field], "money cannot be negative", None);
+            }
+        }
+        let retry = &config.retry;
+        let zero = [
+            ("cycles", retry.cycles == Some(0)),
+            ("delay_seconds", retry.delay_seconds == Some(0)),
+            ("multiplier", retry.multiplier == Some(0)),
+            ("max_seconds", retry.max_seconds == Some(0)),
+        ];
+        for (field, is_zero) in zero {
+            if is_zero {
+                return self.fail(root, &["retry", field], "with 0 nothing could be waited out", Some("use 1 or more"));
+            }
         }
         for (index, glob) in config.protect.iter().flatten().enumerate() {
             if let Err(error) = globset::Glob::new(glob) {
@@ -215,6 +238,9 @@ mod tests {
             ("{\"parallel\": 0}", "parallel"),
             ("{\"limits\": {\"attempts\": 0}}", "limits.attempts"),
             ("{\"limits\": {\"usd\": -1}}", "limits.usd"),
+            ("{\"limits\": {\"day_usd\": -1}}", "limits.day_usd"),
+            ("{\"limits\": {\"run_tokens\": 0}}", "limits.run_tokens"),
+            ("{\"retry\": {\"cycles\": 0}}", "retry.cycles"),
             ("{\"agents\": {\"a\": {}}}", "agents.a"),
             ("{\"agents\": {\"a\": {\"kind\": \"scripted\"}}}", "agents.a"),
             ("{\"agents\": {\"a\": {\"command\": []}}}", "agents.a.command"),

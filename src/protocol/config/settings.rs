@@ -1,6 +1,6 @@
 //! The settings in force: every layer folded over the defaults, with the origin of each.
 
-use super::{AgentConfig, Autonomy, Base, Config, Land, Notify, ReviewMode, Role};
+use super::{AgentConfig, Autonomy, Base, Config, Land, Notify, ReviewMode, ReviewerSettings, Role};
 use crate::domain::task::{Limits, VerifyCommand};
 use crate::protocol::queue_schema::VerifyEntry;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,18 @@ pub struct RunLimits {
     pub tokens: Option<u64>,
     /// Per task; unlimited when absent.
     pub usd: Option<f64>,
+    /// Per attempt; unlimited when absent.
+    pub attempt_tokens: Option<u64>,
+    /// Per attempt; unlimited when absent.
+    pub attempt_usd: Option<f64>,
+    /// Per run; unlimited when absent.
+    pub run_tokens: Option<u64>,
+    /// Per run; unlimited when absent.
+    pub run_usd: Option<f64>,
+    /// Per local day; unlimited when absent.
+    pub day_tokens: Option<u64>,
+    /// Per local day; unlimited when absent.
+    pub day_usd: Option<f64>,
 }
 
 impl RunLimits {
@@ -39,10 +51,26 @@ impl RunLimits {
             attempts: task.attempts.unwrap_or(self.attempts).max(1),
             attempt_seconds: task.attempt_seconds.unwrap_or(self.attempt_seconds),
             idle_seconds: task.idle_seconds.unwrap_or(self.idle_seconds),
-            run_seconds: self.run_seconds,
             tokens: task.tokens.or(self.tokens),
             usd: task.usd.or(self.usd),
+            ..*self
         }
+    }
+}
+
+/// How failures that pass by themselves are waited out; the longest wait comes after the first ones have grown to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetrySettings {
+    /// Failures in a row after which an agent or model is left out for the rest of the run.
+    pub cycles: u32,
+    pub delay_seconds: u64,
+    pub multiplier: u32,
+    pub max_seconds: u64,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self { cycles: 20, delay_seconds: 30, multiplier: 2, max_seconds: 600 }
     }
 }
 
@@ -64,9 +92,13 @@ pub struct Settings {
     pub setup: Vec<VerifyCommand>,
     pub protect: Vec<String>,
     pub limits: RunLimits,
+    #[serde(default)]
+    pub retry: RetrySettings,
     pub parallel: u32,
     pub base: Base,
     pub review: ReviewMode,
+    #[serde(default)]
+    pub reviewer: ReviewerSettings,
     pub autonomy: Autonomy,
     pub land: Land,
     pub notify: Notify,
@@ -104,6 +136,12 @@ impl Settings {
             run_seconds: 28_800,
             tokens: None,
             usd: None,
+            attempt_tokens: None,
+            attempt_usd: None,
+            run_tokens: None,
+            run_usd: None,
+            day_tokens: None,
+            day_usd: None,
         };
         let names = [
             "verify",
@@ -112,6 +150,8 @@ impl Settings {
             "parallel",
             "base",
             "review",
+            "reviewer.findings",
+            "reviewer.rounds",
             "autonomy",
             "land",
             "notify",
@@ -121,6 +161,16 @@ impl Settings {
             "limits.run_seconds",
             "limits.tokens",
             "limits.usd",
+            "limits.attempt_tokens",
+            "limits.attempt_usd",
+            "limits.run_tokens",
+            "limits.run_usd",
+            "limits.day_tokens",
+            "limits.day_usd",
+            "retry.cycles",
+            "retry.delay_seconds",
+            "retry.multiplier",
+            "retry.max_seconds",
             "diagnostics.pending",
             "diagnostics.decisions",
             "diagnostics.queue",
@@ -132,9 +182,11 @@ impl Settings {
             setup: Vec::new(),
             protect: Vec::new(),
             limits,
+            retry: RetrySettings::default(),
             parallel: 1,
             base: Base::default(),
             review: ReviewMode::default(),
+            reviewer: ReviewerSettings::default(),
             autonomy: Autonomy::default(),
             land: Land::default(),
             notify: Notify::default(),
@@ -164,6 +216,8 @@ impl Settings {
         set.value("parallel", &mut self.parallel, config.parallel);
         set.value("base", &mut self.base, config.base);
         set.value("review", &mut self.review, config.review);
+        set.value("reviewer.findings", &mut self.reviewer.findings, config.reviewer.findings);
+        set.value("reviewer.rounds", &mut self.reviewer.rounds, config.reviewer.rounds);
         set.value("autonomy", &mut self.autonomy, config.autonomy);
         set.value("land", &mut self.land, config.land);
         set.value("notify", &mut self.notify, config.notify);
@@ -174,6 +228,17 @@ impl Settings {
         set.value("limits.run_seconds", &mut limits.run_seconds, new.run_seconds);
         set.value("limits.tokens", &mut limits.tokens, new.tokens.map(Some));
         set.value("limits.usd", &mut limits.usd, new.usd.map(Some));
+        set.value("limits.attempt_tokens", &mut limits.attempt_tokens, new.attempt_tokens.map(Some));
+        set.value("limits.attempt_usd", &mut limits.attempt_usd, new.attempt_usd.map(Some));
+        set.value("limits.run_tokens", &mut limits.run_tokens, new.run_tokens.map(Some));
+        set.value("limits.run_usd", &mut limits.run_usd, new.run_usd.map(Some));
+        set.value("limits.day_tokens", &mut limits.day_tokens, new.day_tokens.map(Some));
+        set.value("limits.day_usd", &mut limits.day_usd, new.day_usd.map(Some));
+        let (retry, new) = (&mut self.retry, &config.retry);
+        set.value("retry.cycles", &mut retry.cycles, new.cycles);
+        set.value("retry.delay_seconds", &mut retry.delay_seconds, new.delay_seconds);
+        set.value("retry.multiplier", &mut retry.multiplier, new.multiplier);
+        set.value("retry.max_seconds", &mut retry.max_seconds, new.max_seconds);
         let (shown, new) = (&mut self.diagnostics, &config.diagnostics);
         set.value("diagnostics.pending", &mut shown.pending, new.pending);
         set.value("diagnostics.decisions", &mut shown.decisions, new.decisions);
@@ -188,7 +253,7 @@ impl Settings {
         }
     }
 
-    /// A repository with one agent needs no chains; a missing role uses the implementer's.
+    /// A repository with one agent needs no chains; a missing role uses the implementer's, and its origin is a default.
     fn fill_roles(&mut self) {
         if !self.chains.contains_key(&Role::Implementer) && self.agents.len() == 1 {
             self.chains.insert(Role::Implementer, self.agents.keys().cloned().collect());
@@ -197,11 +262,10 @@ impl Settings {
             self.origins.insert("chains.implementer".to_owned(), layer);
         }
         let implementer = self.chains.get(&Role::Implementer).cloned().unwrap_or_default();
-        let origin = self.origins.get("chains.implementer").copied().unwrap_or(Layer::Default);
         for role in Role::ALL {
             if let Entry::Vacant(chain) = self.chains.entry(role) {
                 chain.insert(implementer.clone());
-                self.origins.insert(format!("chains.{role}"), origin);
+                self.origins.insert(format!("chains.{role}"), Layer::Default);
             }
         }
     }
@@ -215,6 +279,12 @@ impl Settings {
     /// Returns the first agent of a role.
     pub fn agent_for(&self, role: Role) -> Option<(&str, &AgentConfig)> {
         self.agents_for(role).next()
+    }
+
+    /// Tells whether somebody named agents for exactly this role; else it has the implementer's.
+    pub fn is_named(&self, role: Role) -> bool {
+        let origin = self.origins.get(&format!("chains.{role}"));
+        origin.is_some_and(|layer| *layer != Layer::Default) && self.agents_for(role).next().is_some()
     }
 
     /// Returns every string that needs trust before it may run, without doubles: agents first, then setup, then checks.
@@ -272,7 +342,7 @@ pub fn trust_string(command: &VerifyCommand) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::config::parse_config;
+    use crate::protocol::config::{FindingsMode, parse_config};
 
     fn layer(text: &str) -> Config {
         parse_config(text).expect(text).0
@@ -303,6 +373,8 @@ mod tests {
         assert_eq!(origin("limits.idle_seconds"), Some(Layer::Default));
         assert_eq!(origin("parallel"), Some(Layer::CommandLine));
         assert_eq!(origin("agents.a"), Some(Layer::User));
+        assert_eq!(origin("chains.reviewer"), Some(Layer::Default));
+        assert!(!settings.is_named(Role::Reviewer) && settings.is_named(Role::Implementer));
         assert_eq!(settings.agent_for(Role::Reviewer).map(|(name, _)| name), Some("a"));
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
@@ -318,6 +390,16 @@ mod tests {
             (1, Autonomy::Supervised, Base::WorkingTree, ReviewMode::Task)
         );
         assert!(s.agent_for(Role::Implementer).is_none());
+    }
+
+    #[test]
+    fn a_reviewer_is_one_that_somebody_named() {
+        let text = r#"{"agents": {"a": {"command": "a"}}, "chains": {"implementer": ["a"], "reviewer": ["a"]},
+                       "reviewer": {"findings": "with-proposal", "rounds": 1}}"#;
+        let settings = Settings::resolve(&[(Layer::Repository, layer(text))]);
+        assert!(settings.is_named(Role::Reviewer) && !settings.is_named(Role::Planner));
+        assert_eq!(settings.reviewer, ReviewerSettings { findings: FindingsMode::WithProposal, rounds: 1 });
+        assert_eq!(Settings::default().reviewer.rounds, 2);
     }
 
     #[test]

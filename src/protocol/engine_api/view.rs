@@ -6,6 +6,7 @@ use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::Question;
 use crate::domain::outcome::{CheckResult, Outcome};
 use crate::domain::queue::LiveState;
+use crate::domain::report::Finding;
 use crate::domain::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -93,6 +94,9 @@ pub struct ProposalView {
     pub summary: Option<String>,
     pub checks: Vec<CheckResult>,
     pub acceptance: Vec<String>,
+    /// What the reviewer wants changed.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Sorted by path.
     pub files: Vec<ProposalFile>,
 }

@@ -127,6 +127,7 @@ impl Fake {
             outcome: Outcome::Verified,
             summary: summary.summary.clone(),
             checks: Vec::new(),
+            findings: vec![],
             acceptance: Vec::new(),
             files,
         };
