@@ -5,7 +5,7 @@ mod ollama {
     use crate::bench::cases;
     use crate::bench::subjects::OLLAMA as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, reports_by_command, plans, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
 
     failures! { SUBJECT:
         no_model: [ModelUnavailable];
@@ -22,7 +22,7 @@ mod openai {
     use crate::bench::cases;
     use crate::bench::subjects::OPENAI as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, reports_by_command, plans, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
 
     failures! { SUBJECT:
         rate: [RateLimited];

@@ -1,6 +1,7 @@
 //! Processes of a test's folder, found as the sandbox of `tests/it` finds them.
 
 #[path = "../it/sandbox/leftovers.rs"]
+#[expect(dead_code, reason = "the sandbox also waits for processes, these tests kill them")]
 mod found;
 
 use ralph_sidecar::infra::processes::{self, ProcessId};
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
 
-pub use found::{of, wait};
+pub use found::of;
 
 /// Kills every process of the folder and waits until they are gone.
 pub fn kill(folder: &Path) {

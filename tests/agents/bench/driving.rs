@@ -10,6 +10,9 @@ use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+/// How long a silent driver is listened to before the test looks around again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// A driver that is on.
 pub struct Driving {
     child: Child,
@@ -75,12 +78,24 @@ impl Driving {
 
     /// Waits for the end; fails the test when it does not come in time or the driver does not say how it ended.
     #[track_caller]
-    pub fn finish(mut self, patience: Duration) -> Turn {
+    pub fn finish(self, patience: Duration) -> Turn {
+        self.finish_or_stop(patience, || false)
+    }
+
+    /// As [`Self::finish`], but asks the driver to stop as soon as `enough` says so.
+    #[track_caller]
+    pub fn finish_or_stop(mut self, patience: Duration, enough: impl Fn() -> bool) -> Turn {
         let until = Instant::now() + patience;
+        let mut stopped = false;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if !stopped && enough() {
+                stopped = true;
+                self.stop();
+            }
+            match self.lines.recv_timeout(LOOK_AGAIN) {
                 Ok(line) => self.heard.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
                 Err(RecvTimeoutError::Timeout) => self.give_up(&format!("no end within {patience:?}")),
             }
         }

@@ -21,6 +21,7 @@ use ralph_sidecar::protocol::config::Role;
 use ralph_sidecar::protocol::drive::{Budget, DriveOrder};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use subjects::Subject;
 
 /// The program under test.
@@ -81,7 +82,9 @@ impl Bench {
 
     /// Writes a file of the slot.
     pub fn write(&self, path: &str, text: &str) {
-        std::fs::write(self.slot().join(path), text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let path = self.slot().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
     /// Reads a file of the slot; none when it is not there.
@@ -143,6 +146,38 @@ impl Bench {
             .env("RALPH_TASK_ID", "greet");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Driving::new(command.spawn().expect("the driver starts"), self.base().to_path_buf())
+    }
+
+    /// Runs our program in the slot as a person would in their checkout, with the engine inside it; returns what it
+    /// printed, and fails the test unless it succeeds in time.
+    #[track_caller]
+    pub fn ralph(&self, arguments: &[&str], patience: Duration) -> String {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--in-process").current_dir(self.slot());
+        self.surround(&mut command);
+        command
+            .env("RALPH_STATE_HOME", self.base().join("ralph/state"))
+            .env("RALPH_CONFIG_HOME", self.base().join("ralph/config"))
+            .env("RALPH_ENGINE_IDLE_SECONDS", "1");
+        let out = self.base().join("printed");
+        let file = std::fs::File::create(&out).expect("a file");
+        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file);
+        let mut child = command.spawn().expect("the program starts");
+        let (pid, (sender, ended)) = (child.id(), std::sync::mpsc::channel());
+        std::thread::spawn(move || sender.send(child.wait()));
+        let status = ended.recv_timeout(patience);
+        let printed = std::fs::read_to_string(&out).unwrap_or_default();
+        match status {
+            Ok(status) => {
+                let status = status.expect("it ended");
+                assert!(status.success(), "{arguments:?}: {status}\n{printed}");
+            }
+            Err(_) => {
+                leftovers::kill(self.base());
+                panic!("{arguments:?} ({pid}) did not end within {patience:?}\n{printed}");
+            }
+        }
+        printed
     }
 
     /// Gives a command this place and nothing of the machine's.

@@ -1,5 +1,6 @@
 //! What the model does when nothing goes wrong: a list of steps, one per request.
 
+use super::conversation::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -29,6 +30,8 @@ pub struct Play {
     pub steps: Vec<Step>,
     /// Whether the steps are repeated for ever.
     pub endless: bool,
+    /// Whether a planner plans and a reviewer approves instead.
+    pub by_role: bool,
 }
 
 /// What the file of `write` and its kin holds.
@@ -45,9 +48,20 @@ impl Play {
         self.steps.get(at).cloned().unwrap_or_else(|| Step::Say("All is done.".to_owned()))
     }
 
+    /// Returns what is played for a request: a play by role goes by the tools of ours that are on offer.
+    pub fn of_role(self, request: &Request) -> Self {
+        let offers = |tool: &str| request.tools.iter().any(|offered| offered.name.ends_with(tool));
+        let name = match self.by_role {
+            true if offers("submit_plan") => "plan",
+            true if offers("submit_review") => "approve",
+            _ => return self,
+        };
+        Self::named(name).unwrap_or(self)
+    }
+
     /// Makes a play of steps that are done once.
     pub fn once(steps: Vec<Step>) -> Self {
-        Self { steps, endless: false }
+        Self { steps, endless: false, by_role: false }
     }
 
     /// Returns the play of the name.
@@ -61,7 +75,9 @@ impl Play {
             "silent" => vec![write()],
             "shell" => vec![Step::Shell("echo out-of-the-shell".to_owned())],
             "mcp" => vec![write(), finished()],
-            "plan" => vec![report("submit_plan", json!({ "plan": plan() }))],
+            // What the role is for: see [`Self::of_role`].
+            "work" => return Some(Self { by_role: true, ..Self::named("mcp")? }),
+            "plan" => vec![report("submit_plan", plan())],
             "plan-command" => vec![Step::Shell(format!(
                 "printf '%s' '{}' | ralph-sidecar report submit-plan -",
                 plan().to_string().replace('\'', "")
@@ -72,37 +88,36 @@ impl Play {
                 "report_ask",
                 json!({ "question": "Which greeting?", "options": ["hello", "good day"], "recommend": "hello" }),
             )],
-            "progress" => vec![report("report_progress", json!({ "text": "Looking around." })), write(), finished()],
-            "learned" => vec![report("report_learned", json!({ "text": "The shell is sh." })), write(), finished()],
-            "decided" => vec![
+            "reports" => vec![
+                write(),
+                report("report_progress", json!({ "text": "Looking around." })),
+                report("report_learned", json!({ "text": "The shell is sh." })),
                 report(
                     "report_decided",
                     json!({ "question": "Which greeting?", "chosen": "hello",
                         "rejected": [{ "label": "good day", "reason": "too stiff" }] }),
                 ),
-                write(),
+                report(
+                    "suggest_task",
+                    json!({ "task": { "id": "bye", "title": "Say goodbye as well", "acceptance": ["bye.txt says bye"] } }),
+                ),
+                report("report_handoff", json!({ "text": "The greeting is there." })),
                 finished(),
             ],
-            "suggest" => vec![
-                report("suggest_task", json!({ "task": { "id": "bye", "title": "Say goodbye as well" } })),
-                write(),
-                finished(),
-            ],
-            "approve" => vec![report("report_review", json!({ "summary": "It is right.", "findings": [] }))],
+            "approve" => vec![report("submit_review", json!({ "summary": "It is right.", "findings": [] }))],
             "findings" => vec![report(
-                "report_review",
+                "submit_review",
                 json!({ "summary": "One thing is wrong.",
                     "findings": [{ "file": FILE, "line": 1, "text": "It greets nobody by name." }] }),
             )],
-            "handoff" => vec![report("report_handoff", json!({ "text": "The greeting is half done." }))],
             // A tool that runs until somebody stops it.
             "slow" => vec![Step::Shell("sleep 600".to_owned())],
             "runaway" => {
-                return Some(Self { steps: vec![Step::Shell("true".to_owned())], endless: true });
+                return Some(Self { endless: true, ..Self::once(vec![Step::Shell("true".to_owned())]) });
             }
             // Reads a large file again and again, until a small context window forgets the task.
             "glutton" => {
-                return Some(Self { steps: vec![Step::Read { path: "large.txt".to_owned() }], endless: true });
+                return Some(Self { endless: true, ..Self::once(vec![Step::Read { path: "large.txt".to_owned() }]) });
             }
             // Two files are wrong: it looks, repairs one, sees the check fail, repairs the other.
             "repair" => vec![

@@ -192,7 +192,7 @@ impl Exchange {
             self.scenario.play.clone().unwrap_or_else(|| {
                 Play::once(serde_json::from_value(self.journal.script(&self.run)).unwrap_or_default())
             });
-        toolbox::answer(&play.step(request.results()), request)
+        toolbox::answer(&play.of_role(request).step(request.results()), request)
     }
 
     /// Answers what is no request to a model.
