@@ -263,6 +263,9 @@ pub enum Event {
         /// 1-based: which review of the task since a person last looked at it.
         round: u32,
         agent: String,
+        /// The model that was chosen; the agent's own default when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
         base: String,
         head: String,
     },

@@ -143,6 +143,8 @@ pub enum Input {
     ReviewGiven {
         attempt: AttemptId,
         given: ReviewGiven,
+        /// How the reviewer's own turn ended, for the chain and the budgets.
+        ending: Ending,
     },
     Ended {
         attempt: AttemptId,
@@ -358,7 +360,7 @@ impl Next {
             }
             Input::Reported { attempt, id, report } => self.reported(attempt, id, report),
             Input::ReviewRequested { attempt, review } => self.review_requested(attempt, review),
-            Input::ReviewGiven { attempt, given } => self.review_given(attempt, given),
+            Input::ReviewGiven { attempt, given, ending } => self.review_given(attempt, given, &ending),
             Input::Ended { attempt, end } => self.ended(attempt, end),
             Input::Moved { task, from, result } => self.moved(task, &from, result),
             Input::UnionChecked { report } => self.union_checked(report),

@@ -398,6 +398,7 @@ fn is_ours(input: &Input) -> bool {
         Input::Prepared { .. }
             | Input::AgentStarted { .. }
             | Input::Reported { .. }
+            | Input::TurnEnded { .. }
             | Input::ReviewRequested { .. }
             | Input::ReviewGiven { .. }
             | Input::Ended { .. }

@@ -4,16 +4,21 @@ use super::commands::{commands_of, edit, settings_for};
 use super::context::{Context, from_port};
 use super::ports::{PortResult, ProcessEnd, QueueEdit};
 use super::prompt::{self, Kind, PlanPrompt, Repair, Template};
+use super::run_settings::run_settings;
 use super::turn::{Turn, TurnEnd};
+use crate::domain::budget::{remaining, smaller};
+use crate::domain::chain::{Pick, pick};
 use crate::domain::outcome::Outcome;
+use crate::domain::reduce::Input;
 use crate::domain::report::Report;
+use crate::domain::settings::{Allowance, Link};
 use crate::domain::state::State;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Role, Settings};
 use crate::protocol::drive::Budget;
 use crate::protocol::engine_api::{ApiError, ErrorKind, PlanReply, PlanRequest, Reply};
 use crate::protocol::plan_text::{Plan, parse_plan};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
@@ -173,7 +178,7 @@ struct Session<'a> {
 
 /// One turn of a planner.
 struct Round<'a> {
-    name: &'a str,
+    link: &'a Link,
     agent: &'a AgentConfig,
     /// Counts the turns of the whole session, from 1.
     number: u32,
@@ -196,17 +201,45 @@ impl Session<'_> {
     async fn run(&self, drafts: &[Task]) -> Result<(Plan, Vec<String>), ApiError> {
         let mut discarded = Vec::new();
         let mut number = 0;
-        let mut impossible = ApiError::new(ErrorKind::Data, "no planner is configured");
-        for (name, agent) in self.settings.agents_for(Role::Planner) {
-            match self.with(name, agent, drafts, &mut number, &mut discarded).await? {
+        let mut impossible = None;
+        let mut resting = Vec::new();
+        for link in self.links()? {
+            let state = self.context.state().await.map_err(from_port)?;
+            match pick(&state.chain, &BTreeMap::new(), std::slice::from_ref(&link), |_| 0, self.now_ms()) {
+                Pick::Free(_) => {}
+                Pick::Wait(wait) => {
+                    resting.push(wait.words(state.days.utc_offset_seconds));
+                    continue;
+                }
+                Pick::Exhausted => continue,
+            }
+            match self.with(&link, drafts, &mut number, &mut discarded).await? {
                 Ok(plan) => return Ok((plan, discarded)),
                 Err(error) => {
-                    self.context.notice(true, format!("the planner {name}: {}", error.message));
-                    impossible = error;
+                    self.context.notice(true, format!("the planner {link}: {}", error.message));
+                    impossible = Some(error);
                 }
             }
         }
-        Err(impossible)
+        let rest = || {
+            let words = if resting.is_empty() { "no planner is configured".to_owned() } else { resting.join("; ") };
+            ApiError::new(ErrorKind::Other, format!("no planner can work now: {words}"))
+                .with_hint("try again then, or name another with --agent")
+        };
+        Err(impossible.unwrap_or_else(rest))
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.context.world.clock.now_ms()
+    }
+
+    /// Returns the planners in the order they are tried, each with each of its models.
+    fn links(&self) -> Result<Vec<Link>, ApiError> {
+        let settings = run_settings(self.settings, Vec::new(), 0)
+            .map_err(|error| ApiError::new(ErrorKind::Other, format!("failed to keep the settings: {error}")))?;
+        let mut links = settings.links(Role::Planner.as_str());
+        links.retain(|link| self.settings.agents.contains_key(&link.agent));
+        Ok(links)
     }
 
     /// Asks one planner, and once more where its plan cannot be used.
@@ -216,19 +249,21 @@ impl Session<'_> {
     /// The outer one ends the session; the inner one says why this planner could not work, another may.
     async fn with(
         &self,
-        name: &str,
-        agent: &AgentConfig,
+        link: &Link,
         drafts: &[Task],
         number: &mut u32,
         discarded: &mut Vec<String>,
     ) -> Result<Result<Plan, ApiError>, ApiError> {
+        let Some(agent) = self.settings.agents.get(&link.agent) else {
+            return Ok(Err(ApiError::new(ErrorKind::Data, "the agent is not configured")));
+        };
         let mut errors: Vec<String> = Vec::new();
         let mut session = None;
         let queued = self.state.tasks.values().filter(|task| !drafts.iter().any(|draft| draft.id == task.id));
         let others: Vec<Task> = queued.map(|task| Task::clone(task)).collect();
         for turn in 1..=2 {
             *number += 1;
-            let round = Round { name, agent, number: *number, drafts, errors: &errors, session: session.take() };
+            let round = Round { link, agent, number: *number, drafts, errors: &errors, session: session.take() };
             let answer = self.ask(round).await.map_err(from_port)?;
             discarded.extend(answer.wrote);
             session = answer.session;
@@ -271,16 +306,18 @@ impl Session<'_> {
         let world = &self.context.world;
         let nonce = format!("{:016x}", world.clock.random());
         let text = self.prompt(&round, &nonce).await?;
-        self.context.progress(None, format!("{} is planning", round.name));
+        self.context.progress(None, format!("{} is planning", round.link));
         let point = world.workshop.snapshot(self.context.buffers().await).await?;
         let slot = world.workshop.fill_slot(SLOT, &point.commit).await?;
         let limits = &self.settings.limits;
+        let own = Allowance { tokens: limits.attempt_tokens, usd: limits.attempt_usd };
+        let left = smaller(own, remaining(&self.context.state().await?, None, self.now_ms()));
         let turn = Turn {
             context: self.context,
             role: Role::Planner,
-            name: round.name,
+            name: &round.link.agent,
             agent: round.agent,
-            model: round.agent.models.first().cloned(),
+            model: round.link.model.clone(),
             folder: self.folder(round.number),
             cwd: slot,
             called: format!("{}#{}", self.id, round.number),
@@ -291,12 +328,19 @@ impl Session<'_> {
             attempt: None,
             idle_seconds: limits.idle_seconds,
             wall_seconds: limits.attempt_seconds,
-            budget: Budget { tokens: limits.tokens, usd: limits.usd },
+            budget: Budget { tokens: left.tokens, usd: left.usd },
             session: round.session,
             stop: self.context.plans.stop.subscribe(),
         };
         let ready = turn.prepare(text).await?;
         let end = turn.start(ready).await?;
+        let told = Input::TurnEnded {
+            role: Role::Planner.to_string(),
+            task: None,
+            link: round.link.clone(),
+            ending: end.as_ending(),
+        };
+        self.context.input(told).await;
         // What the planner wrote is kept in a ref, reported, and never becomes part of anything.
         let message = format!("ralph: what the planner of {} wrote", self.id);
         let key = format!("plans-{}", self.id);

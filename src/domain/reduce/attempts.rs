@@ -2,10 +2,12 @@
 
 use super::{Effect, Next};
 use crate::domain::decision::{DecisionKind, DecisionOption, Evidence, OptionEffect};
+use crate::domain::ending::Ending;
 use crate::domain::event::{AttemptId, Event, StandsOn};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue;
 use crate::domain::report::Report;
+use crate::domain::settings::Link;
 use crate::domain::state::{Prepared, Review, ReviewGiven};
 use crate::domain::task::{Status, TaskId};
 use std::collections::HashSet;
@@ -67,16 +69,20 @@ impl Next {
         if found.reviews.last().is_some_and(|last| last.given.is_none()) {
             return;
         }
-        let Review { round, agent, base, head, .. } = review;
-        self.emit(Event::ReviewRequested { attempt, round, agent, base, head });
+        let Review { round, agent, model, base, head, .. } = review;
+        self.emit(Event::ReviewRequested { attempt, round, agent, model, base, head });
     }
 
-    pub(super) fn review_given(&mut self, attempt: AttemptId, given: ReviewGiven) {
+    /// One fact with what it used and what its end means for the chain, so that nothing counts twice after a restart.
+    pub(super) fn review_given(&mut self, attempt: AttemptId, given: ReviewGiven, ending: &Ending) {
         let found = self.state.attempt(&attempt).filter(|found| found.end.is_none());
         let on = found.and_then(|found| found.reviews.last()).filter(|review| review.given.is_none());
-        let Some(round) = on.map(|review| review.round) else { return };
+        let Some(on) = on else { return };
+        let (round, link) = (on.round, Link { agent: on.agent.clone(), model: on.model.clone() });
+        let task = attempt.task.clone();
         let ReviewGiven { summary, findings, failure, usage } = given;
         self.emit(Event::ReviewGiven { attempt, round, summary, findings, failure, usage });
+        self.turn_ended("reviewer".to_owned(), Some(task), link, ending);
     }
 
     pub(super) fn ended(&mut self, attempt: AttemptId, mut end: AttemptEnd) {

@@ -293,11 +293,12 @@ impl State {
 
     fn apply_review(&mut self, event: &Event) {
         match event {
-            Event::ReviewRequested { attempt, round, agent, base, head } => {
+            Event::ReviewRequested { attempt, round, agent, model, base, head } => {
                 let Some(found) = self.attempt_mut(attempt) else { return };
                 found.reviews.push(Review {
                     round: *round,
                     agent: agent.clone(),
+                    model: model.clone(),
                     base: base.clone(),
                     head: head.clone(),
                     given: None,

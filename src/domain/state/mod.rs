@@ -117,6 +117,7 @@ pub struct Attempt {
 pub struct Review {
     pub round: u32,
     pub agent: String,
+    pub model: Option<String>,
     pub base: String,
     pub head: String,
     /// Absent while it is on.

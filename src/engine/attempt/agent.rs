@@ -2,6 +2,7 @@
 
 use super::Job;
 use super::start::Start;
+use crate::domain::budget;
 use crate::domain::ending::Usage;
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::reduce::Input;
@@ -98,27 +99,18 @@ impl Job {
             attempt: Some(self.id.clone()),
             idle_seconds: limits.idle_seconds,
             wall_seconds: limits.attempt_seconds,
-            budget: self.budget(),
+            budget: self.budget(Usage::default()),
             session: None,
             stop: self.stop.clone(),
         })
     }
 
-    /// Returns what is left of the task's tokens and money since a person last looked at it.
-    pub(super) fn budget(&self) -> Budget {
-        let limits = self.settings.limits.for_task(&self.task.limits);
-        let mut used = Usage::default();
-        let record = self.state.record(&self.id.task);
-        let attempts = record.map(|record| record.attempts.iter().skip(record.round_start));
-        for attempt in attempts.into_iter().flatten() {
-            let ending = attempt.end.as_ref().and_then(|end| end.ending.as_ref());
-            let reviews = attempt.reviews.iter().filter_map(|review| review.given.as_ref());
-            ending.map(|ending| ending.usage).iter().for_each(|usage| used.add(usage));
-            reviews.for_each(|given| used.add(&given.usage));
-        }
+    /// Returns what a turn for the task may still use of tokens and money, after what was used and is not journaled yet.
+    pub(super) fn budget(&self, used: Usage) -> Budget {
+        let left = budget::remaining(&self.state, Some(&self.id.task), self.context.world.clock.now_ms());
         Budget {
-            tokens: limits.tokens.map(|limit| limit.saturating_sub(used.tokens())),
-            usd: limits.usd.map(|limit| (limit - used.usd.unwrap_or(0.0)).max(0.0)),
+            tokens: left.tokens.map(|tokens| tokens.saturating_sub(used.tokens())),
+            usd: left.usd.map(|usd| (usd - used.usd.unwrap_or(0.0)).max(0.0)),
         }
     }
 
@@ -130,7 +122,8 @@ impl Job {
         let used_seconds = (world.clock.now_ms() - self.record.started_at_ms).max(0) as u64 / 1000;
         let turn = self.turn(self.folder.join(SECOND_TURN), slot.to_path_buf())?;
         let wall_seconds = turn.wall_seconds.saturating_sub(used_seconds).max(SHORTEST.min(turn.wall_seconds));
-        let turn = Turn { session: Some(session), wall_seconds, ..turn };
+        let used = first.turn.ending.as_ref().map(|ending| ending.usage).unwrap_or_default();
+        let turn = Turn { session: Some(session), wall_seconds, budget: self.budget(used), ..turn };
         let repair = Repair {
             role: Role::Implementer,
             title: &self.task.title,
@@ -142,8 +135,7 @@ impl Job {
         self.progress(format!("{} ended without a report; asking it once more", self.record.agent));
         let ready = turn.prepare(text).await?;
         let end = turn.start(ready).await?;
-        let used = first.turn.ending.map(|ending| ending.usage);
-        self.heard(with_usage(end, used)).await
+        self.heard(with_usage(end, Some(used))).await
     }
 
     /// Finds the verdict among the reports; without one, in the last words.

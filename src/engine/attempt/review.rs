@@ -9,14 +9,17 @@
 //! ```
 
 use super::Job;
+use crate::domain::chain::{Pick, pick};
+use crate::domain::ending::Ending;
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::reduce::Input;
 use crate::domain::report::{Finding, Report};
+use crate::domain::settings::Link;
 use crate::domain::state::{Review, ReviewGiven};
-use crate::engine::ports::{PortResult, SlotWork};
+use crate::engine::ports::{PortError, PortResult, SlotWork};
 use crate::engine::prompt::{self, Kind, ReviewPrompt, Template, change_text};
 use crate::engine::turn::{Turn, TurnEnd};
-use crate::protocol::config::{AgentConfig, FindingsMode, Role};
+use crate::protocol::config::{FindingsMode, Role};
 use std::path::PathBuf;
 
 impl Job {
@@ -43,41 +46,75 @@ impl Job {
         if let Ok(text) = serde_json::to_string(&end) {
             self.context.world.processes.write(self.checked_file(), text).await?;
         }
-        let round = self.round();
-        let mut failures = Vec::new();
-        for (index, (name, agent)) in self.settings.agents_for(Role::Reviewer).enumerate() {
-            let given = match self.given_before(index) {
+        let (mut tried, mut failures) = (Vec::new(), Vec::new());
+        while let Some(link) = self.reviewer_after(&tried).await? {
+            let index = tried.len();
+            tried.push(link.clone());
+            let given = match self.record.reviews.get(index).and_then(|review| review.given.clone()) {
                 Some(given) => given,
-                None => {
-                    let review = Review {
-                        round,
-                        agent: name.to_owned(),
-                        base: base.to_owned(),
-                        head: work.head.clone(),
-                        given: None,
-                    };
-                    self.context.input(Input::ReviewRequested { attempt: self.id.clone(), review }).await;
-                    self.progress(format!("{name} is reviewing"));
-                    let asked = self.ask_reviewer(index, name, agent, base, work, &end).await;
-                    // Whatever is wrong with a review, the result is not worse for it.
-                    let given = asked.unwrap_or_else(|error| ReviewGiven {
-                        failure: Some(format!("failed to {error}")),
-                        ..ReviewGiven::default()
-                    });
-                    self.context.input(Input::ReviewGiven { attempt: self.id.clone(), given: given.clone() }).await;
-                    given
-                }
+                None => self.reviewed_by(index, &link, base, work, &end).await?,
             };
             match &given.failure {
-                None => return Ok(self.weigh(end, name, given)),
-                Some(failure) => failures.push(format!("{name}: {failure}")),
+                None => return Ok(self.weigh(end, &link.agent, given)),
+                Some(failure) => failures.push(format!("{link}: {failure}")),
             }
             if *self.stop.borrow() {
                 break;
             }
         }
+        if failures.is_empty() {
+            failures.push("no reviewer is free now".to_owned());
+        }
         let detail = format!("{}; not reviewed: {}", end.detail, failures.join("; "));
         Ok(AttemptEnd { detail, ..end })
+    }
+
+    /// Returns who reviews after those who could not: as before a restart, else the next one that neither rests nor left.
+    async fn reviewer_after(&self, tried: &[Link]) -> PortResult<Option<Link>> {
+        if let Some(before) = self.record.reviews.get(tried.len()) {
+            return Ok(Some(Link { agent: before.agent.clone(), model: before.model.clone() }));
+        }
+        let state = self.context.state().await?;
+        let Some(run) = &state.run else { return Ok(None) };
+        let now_ms = self.context.world.clock.now_ms();
+        let free = |link: &Link| {
+            let picked = pick(&state.chain, &run.left, std::slice::from_ref(link), |_| 0, now_ms);
+            matches!(picked, Pick::Free(_)) && !tried.contains(link)
+        };
+        Ok(run.settings.links(Role::Reviewer.as_str()).into_iter().find(free))
+    }
+
+    /// Asks a reviewer and journals what it said.
+    async fn reviewed_by(
+        &self,
+        index: usize,
+        link: &Link,
+        base: &str,
+        work: &SlotWork,
+        end: &AttemptEnd,
+    ) -> PortResult<ReviewGiven> {
+        let review = Review {
+            round: self.round(),
+            agent: link.agent.clone(),
+            model: link.model.clone(),
+            base: base.to_owned(),
+            head: work.head.clone(),
+            given: None,
+        };
+        self.context.input(Input::ReviewRequested { attempt: self.id.clone(), review }).await;
+        self.progress(format!("{link} is reviewing"));
+        let (given, ending) = match self.ask_reviewer(index, link, base, work, end).await {
+            Ok(turn) => (self.given(&turn), turn.as_ending()),
+            // Whatever is wrong with a review, the result is not worse for it; and the agent is not to blame.
+            Err(error) => {
+                let failure = format!("failed to {error}");
+                let ending = Ending::failed(Outcome::AttemptLost, failure.clone());
+                (ReviewGiven { failure: Some(failure), ..ReviewGiven::default() }, ending)
+            }
+        };
+        let told = Input::ReviewGiven { attempt: self.id.clone(), given: given.clone(), ending };
+        self.context.input(told).await;
+        Ok(given)
     }
 
     /// Returns which review of the task this is since a person last looked at it, from 1.
@@ -93,11 +130,6 @@ impl Job {
         let Some(record) = self.state.record(&self.id.task) else { return 0 };
         let ends = record.ends_of_round();
         ends.filter(|end| end.outcome == Outcome::VerifyFailed && !end.findings.is_empty()).count()
-    }
-
-    /// Returns what the reviewer at this place of the chain said before a restart.
-    fn given_before(&self, index: usize) -> Option<ReviewGiven> {
-        self.record.reviews.get(index)?.given.clone()
     }
 
     fn weigh(&self, end: AttemptEnd, reviewer: &str, given: ReviewGiven) -> AttemptEnd {
@@ -129,20 +161,26 @@ impl Job {
     async fn ask_reviewer(
         &self,
         index: usize,
-        name: &str,
-        agent: &AgentConfig,
+        link: &Link,
         base: &str,
         work: &SlotWork,
         end: &AttemptEnd,
-    ) -> PortResult<ReviewGiven> {
+    ) -> PortResult<TurnEnd> {
+        let agent = self.settings.agents.get(&link.agent);
+        let agent = agent.ok_or_else(|| PortError::new(format!("find the agent `{}`", link.agent)))?;
+        let used = end.ending.as_ref().map(|ending| ending.usage).unwrap_or_default();
+        let budget = self.budget(used);
+        if budget.tokens == Some(0) || budget.usd.is_some_and(|usd| usd <= 0.0) {
+            return Err(PortError::new("review: the task's budget is used up"));
+        }
         let part = format!("review-{}", index + 1);
         let limits = self.settings.limits.for_task(&self.task.limits);
         let turn = Turn {
             context: &self.context,
             role: Role::Reviewer,
-            name,
+            name: &link.agent,
             agent,
-            model: agent.models.first().cloned(),
+            model: link.model.clone(),
             folder: self.folder.join(&part),
             cwd: PathBuf::new(),
             called: self.id.to_string(),
@@ -153,13 +191,13 @@ impl Job {
             attempt: Some(self.id.clone()),
             idle_seconds: limits.idle_seconds,
             wall_seconds: limits.attempt_seconds,
-            budget: self.budget(),
+            budget,
             session: None,
             stop: self.stop.clone(),
         };
         let was_on = self.record.reviews.get(index).is_some();
         if was_on && let Some(taken_over) = turn.adopt().await? {
-            return Ok(self.given(&taken_over));
+            return Ok(taken_over);
         }
         // It sees what was committed, whatever the checks left.
         let slot = self.context.world.workshop.fill_slot(&self.record.slot, &work.head).await?;
@@ -177,7 +215,7 @@ impl Job {
         };
         let text = prompt::reviewer(&Template::read(&self.context.world, Kind::Reviewer).await?, &prompt)?;
         let ready = turn.prepare(text).await?;
-        Ok(self.given(&turn.start(ready).await?))
+        turn.start(ready).await
     }
 
     /// Reads the review off the turn: a report counts before the fenced block, and one that was handed in counts however

@@ -127,6 +127,15 @@ impl TurnEnd {
         !matches!(self.end, ProcessEnd::Exited(_) | ProcessEnd::Signaled(_) | ProcessEnd::Idle | ProcessEnd::Wall)
     }
 
+    /// Returns the end as the chain hears it: what the driver said, or what the end of the process tells.
+    pub fn as_ending(&self) -> Ending {
+        match (&self.ending, self.failure()) {
+            (Some(ending), _) if !self.is_unheard() => ending.clone(),
+            (_, Some((class, detail))) => Ending::failed(class, detail),
+            (_, None) => Ending::regular("it ended"),
+        }
+    }
+
     /// Returns the agent's session, when the turn came to its regular end and the agent can go on with it.
     pub fn session(&self) -> Option<String> {
         if self.failure().is_some() {
