@@ -14,10 +14,11 @@ const LAYERS: [(&str, &[&str]); 6] = [
 ];
 
 /// Names that only some layers may use, with those layers. `std` paths are meant with their colons.
-const KEPT_APART: [(&str, &[&str]); 14] = [
+const KEPT_APART: [(&str, &[&str]); 15] = [
     ("tower_lsp", &["lsp"]),
     ("lsp_types", &["lsp"]),
     ("git2", &["infra"]),
+    ("agent_client_protocol", &["infra"]),
     ("rusqlite", &["infra"]),
     ("rustix", &["infra", "cli"]),
     ("notify::", &["infra"]),

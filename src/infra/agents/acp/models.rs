@@ -93,7 +93,8 @@ mod tests {
         let models = Models::of_session(&grouped);
         assert_eq!(models.means, Means::Option("m".into()));
         assert_eq!((models.current.as_deref(), models.some().as_str()), (Some("p/one"), "p/one, q/two"));
-        let listed = json!({ "models": { "currentModelId": "x", "availableModels": [{ "modelId": "x" }, { "modelId": "y" }] } });
+        let listed =
+            json!({ "models": { "currentModelId": "x", "availableModels": [{ "modelId": "x" }, { "modelId": "y" }] } });
         let models = Models::of_session(&listed);
         assert_eq!((models.means.clone(), models.offered.len()), (Means::Model, 2));
         assert_eq!(Models::of_session(&json!({ "sessionId": "s" })).means, Means::None);

@@ -87,7 +87,8 @@ impl Rules<'_> {
             return denied("this role only reads, and nothing bounds what a command writes to");
         }
         let folders = FOLDER_FIELDS.iter().filter_map(|field| tool.input[*field].as_str());
-        let outside = folders.chain(tool.locations.iter().map(String::as_str)).find(|path| !self.may_write(path, &real));
+        let outside =
+            folders.chain(tool.locations.iter().map(String::as_str)).find(|path| !self.may_write(path, &real));
         match outside {
             Some(path) => self.asked(format!("run a command in {path}, which is outside its slot"), tool),
             None => Verdict::Allowed,
