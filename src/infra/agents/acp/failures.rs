@@ -7,7 +7,7 @@ use crate::domain::ending::{Ending, Scope};
 use crate::domain::outcome::Outcome;
 use crate::protocol::reset_time;
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The protocol's code for an agent that needs somebody to log in.
 const AUTH_REQUIRED: i32 = -32000;
@@ -126,7 +126,7 @@ fn scope_of_limit(words: &str) -> Scope {
 
 /// Returns what the words of an error say. Only for an agent's own message about an error, never for what it works on.
 pub(super) fn class_of_words(words: &str) -> Option<Class> {
-    const TABLE: [(Outcome, &[&str]); 7] = [
+    const TABLE: [(Outcome, &[&str]); 6] = [
         (
             Outcome::ContextExhausted,
             &[
@@ -181,6 +181,7 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "billing",
                 "invalid x-api-key",
                 "payment required",
+                "forbidden",
             ],
         ),
         (
@@ -220,18 +221,13 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "malformed response",
             ],
         ),
-        (Outcome::MissingBinary, &["command not found", "cannot find module"]),
     ];
     let lower = words.to_ascii_lowercase();
-    let named = lower.contains("model")
-        && ["does not exist", "not supported", "is not available", "not found"].iter().any(|word| lower.contains(word));
-    let found =
-        TABLE.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign))).map(|(outcome, _)| *outcome);
+    let found = TABLE.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)));
+    let gone = ["does not exist", "not supported", "is not available", "not found"];
     let outcome = match found {
-        Some(Outcome::ContextExhausted | Outcome::RateLimited) | None if named && found.is_none() => {
-            Outcome::ModelUnavailable
-        }
-        Some(outcome) => outcome,
+        Some((outcome, _)) => *outcome,
+        None if lower.contains("model") && gone.iter().any(|word| lower.contains(word)) => Outcome::ModelUnavailable,
         None => return None,
     };
     Some(match outcome {
@@ -241,130 +237,155 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
     })
 }
 
-/// Returns how a turn ended that the agent answered with an error.
-pub(super) fn of_error(error: &RpcError, clock: &Clock) -> Ending {
-    let words = words_of(error);
-    let class = class_of_data(error.code, &error.data, &words)
-        .or_else(|| (error.code == AUTH_REQUIRED).then_some((Outcome::Auth, Scope::Agent)))
-        .or_else(|| class_of_words(&words))
-        .or_else(|| vague_class(&error.data))
-        .unwrap_or((Outcome::Crashed, Scope::Agent));
-    ending(class, &words, &error.data, clock)
+/// An error as it is judged: the agent's own words, and all that is typed about it.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub words: String,
+    /// A code of HTTP or of the protocol; zero when there is none.
+    code: i32,
+    data: Vec<Value>,
 }
 
-/// Returns the ending for a class that is known, with the reset as far as it is told.
-pub(super) fn ending((outcome, scope): Class, words: &str, data: &Value, clock: &Clock) -> Ending {
-    let until = matches!(outcome, Outcome::RateLimited | Outcome::Overloaded).then(|| reset_of(data, words, clock));
-    Ending {
-        scope,
-        until_ms: until.flatten().map(|until| until.as_millisecond()),
-        ..Ending::failed(outcome, clipped(words, WORDS))
+impl Told {
+    /// Takes an error answer apart. A message or the data may itself be the body of a response, written as text.
+    pub fn by_error(error: &RpcError) -> Self {
+        Self::new(&error.message, &error.data, error.code)
     }
-}
 
-/// Returns what the typed part of an error says.
-pub(super) fn class_of_data(code: i32, data: &Value, words: &str) -> Option<Class> {
-    let mut found = Vec::new();
-    collect_words(data, DEPTH, &mut found);
-    let status = u64::try_from(code).ok().filter(|code| (400..600).contains(code)).or_else(|| status_in(data, DEPTH));
-    // A connection that failed with a status did reach somebody.
-    let of_status = status.and_then(|status| class_of_status(status, words));
-    let of_word = found.iter().find_map(|word| class_of_word(word));
-    match (of_word, of_status) {
-        (Some((Outcome::Network | Outcome::RateLimited, _)), Some(by_status)) => Some(by_status),
-        (Some(by_word), _) => Some(by_word),
-        (None, by_status) => by_status,
-    }
-}
-
-fn vague_class(data: &Value) -> Option<Class> {
-    let mut found = Vec::new();
-    collect_words(data, DEPTH, &mut found);
-    found.iter().find_map(|word| class_of_vague_word(word))
-}
-
-/// Collects the typed words of an error, the outer ones first. A class may be a string, or the only field of an object.
-fn collect_words(data: &Value, depth: usize, into: &mut Vec<String>) {
-    let Some(fields) = data.as_object().filter(|_| depth > 0) else {
-        if let Some(inner) = inner_json(data).filter(|_| depth > 0) {
-            collect_words(&inner, depth - 1, into);
+    pub fn new(message: &str, data: &Value, code: i32) -> Self {
+        let message = message.trim();
+        // That is only the name of the protocol's code.
+        let message =
+            message.strip_prefix("Internal error").map_or(message, |rest| rest.trim_start_matches(':').trim());
+        let inner = inner_json(message);
+        let mut words = inner.as_ref().and_then(message_of).unwrap_or_else(|| message.to_owned());
+        let more = data.as_str().map_or_else(|| message_of(data), |text| Some(text.trim().to_owned()));
+        if let Some(more) = more.filter(|more| !more.is_empty() && !words.contains(more.as_str())) {
+            words = if more.contains(words.as_str()) { more } else { format!("{words}: {more}") };
         }
+        if words.is_empty() {
+            words = format!("the agent failed without a word (code {code})");
+        }
+        Self { words, code, data: std::iter::once(data.clone()).chain(inner).collect() }
+    }
+
+    /// Returns what is typed about it; none when nothing tells a class.
+    fn typed(&self) -> Option<Class> {
+        let (mut classes, mut statuses) = (Vec::new(), Vec::new());
+        statuses.extend(u64::try_from(self.code).ok());
+        self.visit(&mut |fields| {
+            for value in CLASS_FIELDS.iter().filter_map(|name| fields.get(*name)) {
+                match value {
+                    Value::String(word) => classes.push(plain(word)),
+                    Value::Object(inner) if inner.len() == 1 => classes.extend(inner.keys().map(|word| plain(word))),
+                    _ => {}
+                }
+            }
+            let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+            statuses.extend(STATUS_FIELDS.iter().filter_map(|name| number(fields.get(*name)?)));
+        });
+        let of_status =
+            statuses.iter().filter(|code| (400..600).contains(*code)).find_map(|code| self.class_of_status(*code));
+        match (classes.iter().find_map(|word| class_of_word(word)), of_status) {
+            // A connection that failed with a status did reach somebody, and a status says which limit it was.
+            (Some((Outcome::Network | Outcome::RateLimited, _)), Some(by_status)) => Some(by_status),
+            (Some((Outcome::RateLimited, _)), None) => Some((Outcome::RateLimited, scope_of_limit(&self.words))),
+            (Some(by_word), _) => Some(by_word),
+            (None, by_status) => by_status,
+        }
+    }
+
+    fn class_of_status(&self, status: u64) -> Option<Class> {
+        class_of_status(status, &self.words)
+    }
+
+    fn vague(&self) -> Option<Class> {
+        let mut found = None;
+        self.visit(&mut |fields| {
+            let words = CLASS_FIELDS.iter().filter_map(|name| fields.get(*name)?.as_str());
+            found = found.or_else(|| words.map(plain).find_map(|word| class_of_vague_word(&word)));
+        });
+        found
+    }
+
+    /// Returns when the limit lifts: by headers, by a field of the data, or by the words.
+    fn reset(&self, clock: &Clock) -> Option<Timestamp> {
+        let mut headers: Vec<(String, String)> = Vec::new();
+        let text =
+            |value: &Value| value.as_str().map(str::to_owned).or_else(|| value.as_number().map(ToString::to_string));
+        self.visit(&mut |fields| {
+            for name in HEADER_FIELDS {
+                let told = fields.get(name).and_then(Value::as_object).into_iter().flatten();
+                headers.extend(told.filter_map(|(name, value)| Some((name.clone(), text(value)?))));
+            }
+            let told = RETRY_FIELDS
+                .iter()
+                .filter_map(|(field, header)| Some(((*header).to_owned(), text(fields.get(*field)?)?)));
+            headers.extend(told);
+        });
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        reset_time::from_headers(pairs, clock.now)
+            .or_else(|| reset_time::from_text(&self.words, clock.now, &clock.zone))
+    }
+
+    /// Visits every object of the data, outer ones first.
+    fn visit(&self, look: &mut dyn FnMut(&Map<String, Value>)) {
+        self.data.iter().for_each(|data| visit(data, DEPTH, look));
+    }
+
+    /// Returns the ending of a turn with this error.
+    pub fn ending(&self, clock: &Clock) -> Ending {
+        let (outcome, scope) = self
+            .typed()
+            .or_else(|| (self.code == AUTH_REQUIRED).then_some((Outcome::Auth, Scope::Agent)))
+            .or_else(|| class_of_words(&self.words))
+            .or_else(|| self.vague())
+            .unwrap_or((Outcome::Crashed, Scope::Agent));
+        let until = matches!(outcome, Outcome::RateLimited | Outcome::Overloaded).then(|| self.reset(clock)).flatten();
+        Ending {
+            scope,
+            until_ms: until.map(Timestamp::as_millisecond),
+            ..Ending::failed(outcome, clipped(&self.words, WORDS))
+        }
+    }
+}
+
+fn visit(data: &Value, depth: usize, look: &mut dyn FnMut(&Map<String, Value>)) {
+    if depth == 0 {
         return;
-    };
-    for name in CLASS_FIELDS {
-        match fields.get(name) {
-            Some(Value::String(word)) => into.push(plain(word)),
-            Some(Value::Object(inner)) if inner.len() == 1 => into.extend(inner.keys().map(|word| plain(word))),
-            _ => {}
-        }
     }
-    fields.values().for_each(|value| collect_words(value, depth - 1, into));
+    match data {
+        Value::Object(fields) => {
+            look(fields);
+            fields.values().for_each(|value| visit(value, depth - 1, look));
+        }
+        Value::Array(items) => items.iter().for_each(|item| visit(item, depth - 1, look)),
+        Value::String(text) => {
+            if let Some(inner) = inner_json(text) {
+                visit(&inner, depth - 1, look);
+            }
+        }
+        _ => {}
+    }
 }
 
-/// Returns the first status of HTTP in the data.
-fn status_in(data: &Value, depth: usize) -> Option<u64> {
-    let Some(fields) = data.as_object().filter(|_| depth > 0) else {
-        return inner_json(data).filter(|_| depth > 0).and_then(|inner| status_in(&inner, depth - 1));
-    };
-    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    let own = STATUS_FIELDS.iter().filter_map(|name| number(fields.get(*name)?)).find(|code| (400..600).contains(code));
-    own.or_else(|| fields.values().find_map(|value| status_in(value, depth - 1)))
-}
-
-/// Bodies of responses come as text within the data.
-fn inner_json(data: &Value) -> Option<Value> {
-    let text = data.as_str()?.trim_start();
+/// Bodies of responses come as text.
+fn inner_json(text: &str) -> Option<Value> {
+    let text = text.trim_start();
     text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+/// Returns the message in an error's data, which each agent puts elsewhere.
+fn message_of(data: &Value) -> Option<String> {
+    let fields = ["message", "details", "detail", "errorMessage", "reason"];
+    let places = [data, &data["error"], &data["data"]];
+    let found = places.iter().find_map(|data| fields.iter().find_map(|field| data[*field].as_str()))?;
+    let inner = inner_json(found).filter(|_| !data.is_null());
+    Some(inner.and_then(|inner| message_of(&inner)).unwrap_or_else(|| found.trim().to_owned()))
 }
 
 fn plain(word: &str) -> String {
     word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// Returns when the limit lifts: by headers, by a field of the data, or by the words.
-fn reset_of(data: &Value, words: &str, clock: &Clock) -> Option<Timestamp> {
-    let mut headers = Vec::new();
-    collect_headers(data, DEPTH, &mut headers);
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    reset_time::from_headers(pairs, clock.now).or_else(|| reset_time::from_text(words, clock.now, &clock.zone))
-}
-
-fn collect_headers(data: &Value, depth: usize, into: &mut Vec<(String, String)>) {
-    if let Some(inner) = inner_json(data).filter(|_| depth > 0) {
-        return collect_headers(&inner, depth - 1, into);
-    }
-    if let Some(items) = data.as_array().filter(|_| depth > 0) {
-        return items.iter().for_each(|item| collect_headers(item, depth - 1, into));
-    }
-    let Some(fields) = data.as_object().filter(|_| depth > 0) else { return };
-    let text = |value: &Value| value.as_str().map(str::to_owned).or_else(|| value.as_number().map(ToString::to_string));
-    for (name, value) in fields {
-        if HEADER_FIELDS.contains(&name.as_str()) {
-            let headers = value.as_object().into_iter().flatten();
-            into.extend(headers.filter_map(|(name, value)| Some((name.clone(), text(value)?))));
-        } else if let Some((_, header)) = RETRY_FIELDS.iter().find(|(field, _)| field == name) {
-            into.extend(text(value).map(|value| ((*header).to_owned(), value)));
-        } else {
-            collect_headers(value, depth - 1, into);
-        }
-    }
-}
-
-/// Returns the agent's own words about an error: its message, and what its data adds to that.
-fn words_of(error: &RpcError) -> String {
-    let fields = ["message", "details", "detail", "errorMessage", "reason"];
-    let mut words = error.message.trim().to_owned();
-    let data = match &error.data {
-        Value::String(text) => Some(text.as_str()),
-        data => {
-            let inner = [data, &data["error"], &data["data"]];
-            inner.iter().find_map(|data| fields.iter().find_map(|field| data[*field].as_str()))
-        }
-    };
-    if let Some(more) = data.map(str::trim).filter(|more| !more.is_empty() && !words.contains(more)) {
-        words = if words.is_empty() || more.contains(&words) { more.to_owned() } else { format!("{words}: {more}") };
-    }
-    if words.is_empty() { format!("the agent answered with error {} and no words", error.code) } else { words }
 }
 
 #[cfg(test)]

@@ -25,8 +25,10 @@ use super::{AgentChild, Launch, McpServer, Session};
 use crate::domain::ending::{Ending, Scope};
 use crate::domain::outcome::Outcome;
 use crate::infra::agent_side::NONCE;
+use crate::infra::mailbox::{Inbox, MailboxError};
 use crate::protocol::agent_lines::AgentLine;
 use connection::{Answer, Connection, RpcError};
+use failures::Told;
 use models::{Means, Models};
 use quirks::Program;
 use serde_json::Value;
@@ -34,6 +36,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use turn::{Turn, Waited, clock};
+
+/// Prompts with words of people that may follow the first in one turn.
+const FURTHER_PROMPTS: usize = 3;
 
 /// What a turn has around it.
 struct Surroundings {
@@ -66,7 +71,7 @@ impl Default for Limits {
         Self {
             initialize: Duration::from_secs(60),
             open: Duration::from_secs(120),
-            cancel: Duration::from_millis(1800),
+            cancel: Duration::from_millis(1500),
             grace: Duration::from_millis(600),
             step: Duration::from_secs(60),
         }
@@ -103,11 +108,10 @@ async fn run(session: &mut Session, around: &Surroundings) -> Ending {
         env.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
     }
     let launch = Launch { argv: order.agent.command.clone(), env, without: Vec::new() };
-    let (mut child, link) = match start(&launch).await {
+    let (child, link) = match start(&launch).await {
         Ok(started) => started,
         Err(error) => return not_started(&error, &launch, &order.name),
     };
-    let _ = &mut child;
     let mut turn = Turn::new(session, around, child, link, program);
     let mut open = Opened::default();
     let mut ending = match converse(&mut turn, &launch, &mut open).await {
@@ -265,7 +269,7 @@ async fn choose_model(turn: &mut Turn<'_>, session: &str, models: &Models, open:
         Waited::Answered(Err(error)) if !error.gone => {
             let detail = format!(
                 "the agent has no model `{wanted}` ({}); it offers {}",
-                failures::of_error(&error, &clock()).detail,
+                Told::by_error(&error).words,
                 models.some()
             );
             Err(Ending { scope: Scope::Model, ..Ending::failed(Outcome::ModelUnavailable, detail) })
@@ -291,13 +295,53 @@ fn notes_of(session: &Session, abilities: &Value) -> Vec<String> {
     vec![format!("{name}{version}"), inherited.to_owned()]
 }
 
-/// Gives the agent its prompt, and returns how its turn ended.
+/// Gives the agent its prompt, and returns how its turn ended. What people said to it meanwhile and nobody handed on is
+/// given to it afterwards, in the same session.
 async fn prompt(turn: &mut Turn<'_>, session: &str) -> Result<Ending, Ending> {
     let text = turn.session.prompt().to_owned();
     turn.updates.begin_turn();
     let mut asked = turn.link.prompt(session, &text);
     let waited = turn.wait(&mut asked, None).await;
-    answered(turn, session, &mut asked, waited).await
+    let mut ending = answered(turn, session, &mut asked, waited).await?;
+    for _ in 0..FURTHER_PROMPTS {
+        if ending.failure.is_some() || turn.is_over_budget() {
+            break;
+        }
+        let Some((inbox, words)) = unread(turn).await else { break };
+        turn.session.note(format!("given to the agent: {words}"));
+        turn.updates.begin_turn();
+        let mut asked = turn.link.prompt(session, &words);
+        acknowledge(turn, inbox).await;
+        let waited = turn.wait(&mut asked, None).await;
+        ending = answered(turn, session, &mut asked, waited).await?;
+    }
+    Ok(ending)
+}
+
+/// Returns the inbox and what is unread in it, as the agent reads it; none when there is nothing.
+async fn unread(turn: &mut Turn<'_>) -> Option<(Inbox, String)> {
+    let (mailbox, _) = turn.around.mailbox.clone()?;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut inbox = Inbox::open(&mailbox)?;
+        let unread = inbox.unread()?;
+        Ok::<_, MailboxError>((inbox, unread))
+    });
+    match read.await {
+        Ok(Ok((_, unread))) if unread.is_empty() => None,
+        Ok(Ok((inbox, unread))) => Some((inbox, questions::of_people(&unread))),
+        Ok(Err(error)) => {
+            turn.session.note(format!("failed to look for words of people: {error}"));
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn acknowledge(turn: &mut Turn<'_>, mut inbox: Inbox) {
+    let done = tokio::task::spawn_blocking(move || inbox.acknowledge());
+    if let Ok(Err(error)) = done.await {
+        turn.session.note(format!("failed to mark words of people as given, so they may come again: {error}"));
+    }
 }
 
 async fn answered(turn: &mut Turn<'_>, session: &str, asked: &mut Answer, waited: Waited) -> Result<Ending, Ending> {
@@ -323,10 +367,10 @@ async fn settled(turn: &mut Turn<'_>, waited: Waited) -> Result<Value, Ending> {
     match waited {
         Waited::Answered(Ok(answer)) => Ok(answer),
         Waited::Answered(Err(error)) if error.gone => Err(turn.death().await),
-        Waited::Answered(Err(error)) => Err(failures::of_error(&error, &clock())),
+        Waited::Answered(Err(error)) => Err(Told::by_error(&error).ending(&clock())),
         Waited::Silent => Err(Ending::failed(
             Outcome::TimedOut,
-            format!("the agent did not open a session within {} s", turn.around.limits.open.as_secs()),
+            format!("the agent did not open its session within {} s", turn.around.limits.open.as_secs()),
         )),
         Waited::Stopped => Err(stopped()),
         Waited::OverBudget(which) => Err(Ending::failed(Outcome::BudgetExceeded, which)),

@@ -1,6 +1,7 @@
-//! Questions of an agent as questions to a person. Pure.
+//! Questions of an agent as questions to a person, and words of people as the agent reads them. Pure.
 
 use super::updates::clipped;
+use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::domain::report::Report;
 use serde_json::Value;
 
@@ -21,6 +22,20 @@ pub(super) fn of_permission(question: String, agent: &str) -> Report {
         file: None,
         line: None,
     }
+}
+
+/// Writes words of people as one prompt.
+pub(super) fn of_people(messages: &[InboxMessage]) -> String {
+    let one = |message: &InboxMessage| match message.kind {
+        InboxKind::Steer => format!("A person says about your task, and it counts from now on:\n\n{}", message.text),
+        InboxKind::Query => format!(
+            "A person asks you `{id}`. Answer it by a reply to `{id}` with your report tools, and change nothing for \
+             it:\n\n{}",
+            message.text,
+            id = message.id
+        ),
+    };
+    messages.iter().map(one).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Makes a question of an elicitation: its message, its fields, and the choices of the first field that has some.

@@ -9,9 +9,9 @@
 //! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
 //! | the older adapters | do not end with their input |
 
-use super::failures::{self, Clock};
+use super::failures::{Clock, Told};
 use super::updates::Updates;
-use crate::domain::ending::{Ending, Scope};
+use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
 use serde_json::Value;
 use std::time::Duration;
@@ -48,7 +48,8 @@ impl Program {
             // The slot is a copy of what its user has trusted, and nobody is there to be asked.
             Self::Gemini => &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_CLI_TRUST_WORKSPACE", "true")],
             Self::OpenCode => &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
-            Self::Claude => &[("DISABLE_AUTOUPDATER", "1")],
+            // Else it hides the tools of servers behind a search.
+            Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
             Self::Codex | Self::Other => &[],
         }
     }
@@ -126,12 +127,12 @@ impl Signs {
 
     /// The failure behind a turn that looks regular, from the typed error and else from the words.
     fn hidden(&self, words: &str, clock: &Clock) -> Ending {
-        let words = words.trim();
-        let class = failures::class_of_data(0, &self.error, words)
-            .or_else(|| failures::class_of_words(words))
-            .unwrap_or((Outcome::Crashed, Scope::Agent));
-        let words = if words.is_empty() { "the agent failed without a word" } else { words };
-        failures::ending(class, words, &self.error, clock)
+        let mut error = self.error.clone();
+        // That is about a try, and the words are about what came of all of them.
+        if let Some(fields) = error.as_object_mut() {
+            fields.retain(|name, _| name == "codexErrorInfo");
+        }
+        Told::new(words, &error, 0).ending(clock)
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a> Turn<'a> {
 
     fn line(&mut self, line: Option<ChildLine>) {
         match line {
-            Some(ChildLine::Out(line)) if serde_json::from_str::<Probe>(&line).is_ok() => {
+            Some(ChildLine::Out(line)) if is_message(&line) => {
                 self.spoke = true;
                 self.held = Some(line);
             }
@@ -247,6 +247,11 @@ impl<'a> Turn<'a> {
         self.count();
     }
 
+    /// Tells whether a bound was reached.
+    pub fn is_over_budget(&self) -> bool {
+        self.over.is_some()
+    }
+
     fn permission(&mut self, params: &Value, reply: Reply) {
         if self.over.is_some() {
             // The turn ends; nothing more is begun.
@@ -301,14 +306,13 @@ impl<'a> Turn<'a> {
             return self.no_protocol("it ended");
         }
         let words = self.last_words();
-        let class = super::failures::class_of_words(&words);
         let detail = if words.is_empty() {
             format!("the agent's program ended before its turn did ({how}) and printed nothing")
         } else {
             format!("the agent's program ended before its turn did ({how}); it printed:\n{words}")
         };
-        let (outcome, scope) = class.unwrap_or((Outcome::Crashed, Default::default()));
-        Ending { scope, ..Ending::failed(outcome, detail) }
+        // Its words may hold code and anything else, so they class nothing.
+        Ending::failed(Outcome::Crashed, detail)
     }
 
     /// Returns the ending of a program that does not speak the protocol.
@@ -343,9 +347,14 @@ fn ended_well(how: &str) -> bool {
     how.ends_with(": 0")
 }
 
+/// Tells whether a line is a message of the protocol.
+pub(super) fn is_message(line: &str) -> bool {
+    serde_json::from_str::<Probe>(line).is_ok()
+}
+
 /// Reads the usage of a turn. The protocol counts tokens of a cache beside the others, and some agents count thoughts
 /// within the output.
-fn usage_of(usage: &Value) -> Option<Usage> {
+pub(super) fn usage_of(usage: &Value) -> Option<Usage> {
     let count = |name: &str| usage[name].as_u64().unwrap_or(0);
     usage.as_object()?;
     let cached = count("cachedReadTokens").saturating_add(count("cachedWriteTokens"));

@@ -187,7 +187,8 @@ impl Tool {
         if let Some(title) = update["title"].as_str().filter(|title| !title.is_empty()) {
             title.clone_into(&mut self.title);
         }
-        if let Some(kind) = update["kind"].as_str() {
+        // A question about a tool call may be of a vaguer kind than the call.
+        if let Some(kind) = update["kind"].as_str().filter(|kind| *kind != "other" || self.kind.is_empty()) {
             kind.clone_into(&mut self.kind);
         }
         if !is_empty(&update["rawInput"]) {
