@@ -70,7 +70,8 @@ impl Transport<RoleServer> for Stdio {
 fn own_answer(request: &ClientRequest, id: RequestId) -> Option<ServerJsonRpcMessage> {
     /// Whose parameters are read before anybody else sees the request.
     const KNOWN: [&str; 4] = ["initialize", "ping", "tools/list", "tools/call"];
-    let unknown = |method: &str| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{method}`"), None);
+    let unknown =
+        |method: &str| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{method}`"), None);
     let error = match request {
         ClientRequest::DiscoverRequest(_) => unknown("server/discover"),
         ClientRequest::CustomRequest(CustomRequest { method, params, .. }) if method == "tools/call" => {
