@@ -84,7 +84,7 @@ fn journaled(mailbox: &Path) -> BTreeMap<u64, String> {
 
 /// 16 writers send 100 messages each, and with `RALPH_TEST_FULL=1` 1,000 each, some of them twice.
 ///
-/// A message costs its writer two syncs: 1,600 take some seconds, 16,000 about a minute on a small machine.
+/// A message costs its writer two syncs: 1,600 take some seconds, 16,000 a minute or two on two cores.
 #[test]
 fn sixteen_writers_and_a_reader_that_is_killed() {
     const WRITERS: usize = 16;

@@ -288,7 +288,7 @@ fn wrong_calls_are_told_to_the_agent_and_report_nothing() {
         ("report_finished", json!({"summary": "s", "done": true}), "done: there is no such argument"),
         ("report_ask", json!({"question": "q", "options": ["a"], "recommend": "b"}), "recommend: `b` is none"),
         ("suggest_task", json!({"task": {}}), "`title` is missing"),
-        ("submit_plan", json!({"tasks": [{"title": "T"}]}), "submit_plan is not for a implementer"),
+        ("submit_plan", json!({"tasks": [{"title": "T"}]}), "submit_plan is not for the role implementer"),
         ("report_progress", json!("words"), "arguments: they must be an object"),
         ("report_progress", json!([1]), "arguments: they must be an object"),
     ] {
