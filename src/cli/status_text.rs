@@ -57,6 +57,13 @@ pub fn table(tasks: &[&TaskView], style: Style) -> String {
         if !says_itself {
             let _ = writeln!(out, "          {}", style.dim(&one_line(&view.why, 110)));
         }
+        let last = view.attempts.last().map(|attempt| attempt.number);
+        for question in view.questions.iter().filter(|question| Some(question.attempt) == last) {
+            let answer = question.answer.as_deref().unwrap_or("(no answer yet)");
+            let line =
+                format!("{}: {} {}", question.id, one_line(&question.text, 60), style.cyan(&one_line(answer, 110)));
+            let _ = writeln!(out, "          {line}");
+        }
     }
     out
 }

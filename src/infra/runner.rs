@@ -1,7 +1,7 @@
 //! Processes and mailboxes as the engine asks for them: supervised processes, folders in the state directory.
 
 use super::durable::atomic_write;
-use super::mailbox::{self, Envelope, MAILBOX, Reader, Taken};
+use super::mailbox::{self, INBOX, MAILBOX, MailboxError, Reader, Taken};
 use super::paths::private_temporary;
 use super::sandbox::{self, Places, write_fence};
 use super::supervisor::{
@@ -9,6 +9,7 @@ use super::supervisor::{
     sweep,
 };
 use super::watch::FolderWatch;
+use crate::domain::inbox::InboxMessage;
 use crate::domain::report::Report;
 use crate::engine::ports::{
     Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Processes, Running, Stopper,
@@ -182,23 +183,25 @@ impl Processes for Runner {
         Ok(())
     }
 
-    async fn mailbox(&self, key: &str, number: u32) -> PortResult<(PathBuf, Box<dyn Mail>)> {
+    async fn mailbox(&self, key: &str, number: u32, nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)> {
         let folder = self.mailboxes.join(key).join(number.to_string());
-        let failed = |error: mailbox::MailboxError| PortError::new(error.to_string());
-        mailbox::create(&folder).map_err(failed)?;
-        let reader = Reader::open(&folder).map_err(failed)?;
+        let (path, nonce) = (folder.clone(), nonce.to_owned());
+        let reader = blocking(move || {
+            mailbox::create(&path)?;
+            // So that the agent's side can take what comes without making anything.
+            mailbox::create(&path.join(INBOX))?;
+            Reader::open_of(&path, &nonce)
+        })
+        .await?;
         let watch = reader.watch();
         Ok((folder, Box::new(Mailbox { reader: Some(reader), watch })))
     }
 
-    async fn deliver(&self, key: &str, number: u32, text: &str) -> PortResult<()> {
-        let folder = self.mailboxes.join(key).join(number.to_string()).join("inbox");
-        let failed = |error: mailbox::MailboxError| PortError::new(error.to_string());
-        mailbox::create(&folder).map_err(failed)?;
+    async fn deliver(&self, key: &str, number: u32, message: &InboxMessage) -> PortResult<()> {
+        let folder = self.mailboxes.join(key).join(number.to_string());
         let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
-        let body = serde_json::json!({ "type": "steer", "text": text });
-        let envelope = Envelope { id: mailbox::new_id(), attempt: format!("{key}#{number}"), sent_at_ms: now, body };
-        mailbox::deliver(&folder, &envelope).map_err(failed)
+        let message = message.clone();
+        blocking(move || mailbox::deliver_to_inbox(&folder, &message, now)).await
     }
 
     async fn write(&self, path: PathBuf, text: String) -> PortResult<()> {
@@ -400,6 +403,13 @@ impl Stopper for NothingToStop {
     async fn stop(&self) {}
 }
 
+/// Does what blocks on a mailbox's disk.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, MailboxError> + Send + 'static) -> PortResult<T> {
+    let done = tokio::task::spawn_blocking(act).await;
+    let result = done.map_err(|error| PortError::new(format!("use the mailbox: {error}")))?;
+    result.map_err(|error| PortError::new(error.to_string()))
+}
+
 /// The mailbox of an attempt.
 struct Mailbox {
     /// Absent only while a blocking call has it.
@@ -410,7 +420,7 @@ struct Mailbox {
 impl Mailbox {
     async fn with<T: Send + 'static>(
         &mut self,
-        act: impl FnOnce(&mut Reader<Report>) -> Result<T, mailbox::MailboxError> + Send + 'static,
+        act: impl FnOnce(&mut Reader<Report>) -> Result<T, MailboxError> + Send + 'static,
     ) -> PortResult<T> {
         let mut reader = self.reader.take().ok_or_else(|| PortError::new("use the mailbox: it broke before"))?;
         let done = tokio::task::spawn_blocking(move || {

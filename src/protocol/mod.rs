@@ -10,4 +10,5 @@ pub mod line_index;
 pub mod plan_text;
 pub mod queue_schema;
 pub mod queue_text;
+pub mod reset_time;
 pub mod todos;

@@ -2,10 +2,15 @@
 //! [`crate::protocol::agent_lines`]. A driver is a process of its own under the supervisor, so that an agent that is
 //! talked to outlives an engine that dies. All that is known about a particular agent is in its file here.
 
+mod acp;
 mod child;
+mod claude;
+mod codex;
+mod driving;
 mod session;
+mod steering;
 
-pub use child::{AgentChild, ChildLine, Launch};
+pub use child::{AgentChild, ChildEvent, ChildInput, ChildLine, Launch};
 pub use session::Session;
 
 use crate::domain::ending::Ending;
@@ -43,12 +48,15 @@ impl McpServer {
 /// When the order cannot be read. How the agent ends is never an error here: it is the last line printed.
 pub async fn drive(order: &Path) -> io::Result<Ending> {
     let order: DriveOrder = serde_json::from_slice(&std::fs::read(order)?)?;
-    let session = Session::begin(order)?;
+    let mut session = Session::begin(order)?;
     let ending = match session.order().agent.kind {
         AgentKind::Command | AgentKind::Scripted => Ending::failed(
             Outcome::InvalidOutput,
             format!("the agent `{}` is started as it is, without a driver", session.order().name),
         ),
+        AgentKind::Acp => acp::drive(&mut session).await,
+        AgentKind::Claude => claude::drive(&mut session).await,
+        AgentKind::Codex => codex::drive(&mut session).await,
         kind => Ending::failed(Outcome::InvalidOutput, format!("{kind:?}: no driver")),
     };
     Ok(session.end(ending))
