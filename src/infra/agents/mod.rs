@@ -3,10 +3,12 @@
 //! talked to outlives an engine that dies. All that is known about a particular agent is in its file here.
 
 mod acp;
+pub mod built_in;
 mod child;
 mod claude;
 mod codex;
 mod driving;
+pub mod find;
 mod session;
 mod steering;
 
@@ -41,6 +43,18 @@ impl McpServer {
     }
 }
 
+/// Returns the command line that the driver of this order starts, for a person to read; none where no program is. What
+/// differs from turn to turn is left out or named.
+pub fn command_line(order: &DriveOrder, own_program: &str) -> Option<Vec<String>> {
+    let server = McpServer { command: own_program.to_owned(), args: vec!["mcp".into()], env: BTreeMap::new() };
+    match order.agent.kind {
+        AgentKind::Claude => Some(claude::command_line(order, &server)),
+        AgentKind::Codex => Some(codex::command_line(order)),
+        AgentKind::Acp | AgentKind::Command => Some(order.agent.command.clone()),
+        AgentKind::BuiltIn | AgentKind::Scripted => None,
+    }
+}
+
 /// Reads the order in the file, drives the agent through one turn and prints how it ended.
 ///
 /// # Errors
@@ -57,7 +71,7 @@ pub async fn drive(order: &Path) -> io::Result<Ending> {
         AgentKind::Acp => acp::drive(&mut session).await,
         AgentKind::Claude => claude::drive(&mut session).await,
         AgentKind::Codex => codex::drive(&mut session).await,
-        kind => Ending::failed(Outcome::InvalidOutput, format!("{kind:?}: no driver")),
+        AgentKind::BuiltIn => built_in::drive(&mut session).await,
     };
     Ok(session.end(ending))
 }
