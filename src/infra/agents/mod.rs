@@ -8,6 +8,7 @@ mod child;
 mod claude;
 mod codex;
 mod driving;
+pub mod find;
 mod session;
 mod steering;
 
@@ -39,6 +40,18 @@ impl McpServer {
         let command = std::env::current_exe()?.display().to_string();
         let env = std::env::vars().filter(|(name, _)| name.starts_with("RALPH_")).collect();
         Ok(Self { command, args: vec!["mcp".into()], env })
+    }
+}
+
+/// Returns the command line that the driver of this order starts, for a person to read; none where no program is. What
+/// differs from turn to turn is left out or named.
+pub fn command_line(order: &DriveOrder, own_program: &str) -> Option<Vec<String>> {
+    let server = McpServer { command: own_program.to_owned(), args: vec!["mcp".into()], env: BTreeMap::new() };
+    match order.agent.kind {
+        AgentKind::Claude => Some(claude::command_line(order, &server)),
+        AgentKind::Codex => Some(codex::command_line(order)),
+        AgentKind::Acp | AgentKind::Command => Some(order.agent.command.clone()),
+        AgentKind::BuiltIn | AgentKind::Scripted => None,
     }
 }
 

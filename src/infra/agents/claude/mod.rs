@@ -18,6 +18,7 @@ use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
 use crate::protocol::agent_lines::AgentLine;
 use crate::protocol::config::StopStep;
+use crate::protocol::drive::DriveOrder;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -44,6 +45,11 @@ enum Stopped {
     ByBudget(String),
     /// It did not end after its result.
     AfterResult,
+}
+
+/// Returns the command line of such a turn; what would name its session is a word.
+pub(super) fn command_line(order: &DriveOrder, server: &McpServer) -> Vec<String> {
+    launch::plan(order, server, |name| std::env::var_os(name).is_some(), "SESSION".to_owned()).launch.argv
 }
 
 /// Drives it through one turn.

@@ -21,6 +21,7 @@ use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
 use crate::protocol::agent_lines::AgentLine;
 use crate::protocol::config::StopStep;
+use crate::protocol::drive::DriveOrder;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -69,6 +70,11 @@ enum Phase {
     Thread,
     TurnStart,
     On,
+}
+
+/// Returns the command line of such a turn.
+pub(super) fn command_line(order: &DriveOrder) -> Vec<String> {
+    launch::launch(order).argv
 }
 
 /// Drives it through one turn.
