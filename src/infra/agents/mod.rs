@@ -7,6 +7,8 @@ mod child;
 mod claude;
 mod codex;
 mod driving;
+#[cfg(test)]
+mod fake;
 mod session;
 mod steering;
 
