@@ -42,6 +42,23 @@ pub(super) fn clip_front(text: &str, characters: usize) -> String {
     format!("…{}", text.chars().skip(count - characters).collect::<String>())
 }
 
+/// Returns a line without the colours a terminal would show.
+pub(super) fn plain(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut parts = line.split('\u{1b}');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        // `ESC [ … letter`; what else begins with ESC is left without it.
+        match part.strip_prefix('[') {
+            Some(rest) => {
+                plain.push_str(rest.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).get(1..).unwrap_or(""))
+            }
+            None => plain.push_str(part),
+        }
+    }
+    plain
+}
+
 /// Returns the first line that says something, cut to the length of a title.
 pub(super) fn first_line(text: &str) -> String {
     clip(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default(), TITLE)
@@ -149,6 +166,7 @@ mod tests {
         assert_eq!(clip_front("äöü", 2), "…öü");
         assert_eq!(first_line("\n  cargo test  \nsecond"), "cargo test");
         assert_eq!(in_sentence("a\n  b\tc"), "a b c");
+        assert_eq!(plain("\u{1b}[2mtime\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m: x\u{1b}["), "time ERROR: x");
     }
 
     #[test]

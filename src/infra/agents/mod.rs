@@ -8,6 +8,8 @@ mod child;
 mod claude;
 mod codex;
 mod driving;
+#[cfg(test)]
+mod fake;
 pub mod find;
 mod session;
 mod steering;

@@ -57,6 +57,7 @@ fn failed(stream: &Stream, result: &ResultLine) -> Ending {
     let words = in_sentence(&result.text);
     let failure = class(stream.error_class(), result);
     let detail = match failure {
+        Outcome::Auth if is_unpaid(stream.error_class(), result) => format!("{words} · see to the account's billing"),
         Outcome::Auth => format!("{words} · log in with `claude /login`, or set a valid key"),
         Outcome::ModelUnavailable => format!("{words} · change `models` of this agent"),
         _ if words.is_empty() => format!("it failed without a word ({})", result.subtype),
@@ -71,8 +72,9 @@ fn failed(stream: &Stream, result: &ResultLine) -> Ending {
             ending.until_ms = until.map(|until| until.as_millisecond());
             ending.scope = stream.limit().map_or_else(|| scope_in_words(&result.text), |limit| limit.scope);
         }
-        // Others may have room.
-        Outcome::ModelUnavailable | Outcome::Overloaded => ending.scope = Scope::Model,
+        Outcome::ModelUnavailable => ending.scope = Scope::Model,
+        // 529 is about the capacity of a model; others may have room.
+        Outcome::Overloaded if result.status.is_none_or(|status| status == 529) => ending.scope = Scope::Model,
         _ => {}
     }
     ending
@@ -105,6 +107,10 @@ fn class(named: Option<&str>, result: &ResultLine) -> Outcome {
         _ if result.reason.starts_with("aborted") => Outcome::Crashed,
         _ => Outcome::InvalidOutput,
     }
+}
+
+fn is_unpaid(named: Option<&str>, result: &ResultLine) -> bool {
+    named == Some("billing_error") || result.status == Some(402)
 }
 
 /// A limit of one model names it.

@@ -10,7 +10,7 @@ mod stream;
 mod tests;
 mod tool;
 
-use super::driving::{ErrorTail, Pulse, RAW, clip, not_started};
+use super::driving::{ErrorTail, Pulse, RAW, clip, not_started, plain};
 use super::session::Session;
 use super::steering::Steering;
 use super::{AgentChild, ChildEvent, ChildInput, ChildLine, McpServer};
@@ -158,8 +158,9 @@ impl Turn {
         let lines = match &line {
             ChildLine::Out(text) => self.stream.line(text, Timestamp::now()),
             ChildLine::Err(text) => {
-                self.errors.push(text);
-                vec![AgentLine::Raw { text: clip(text, RAW) }]
+                let text = plain(text);
+                self.errors.push(&text);
+                vec![AgentLine::Raw { text: clip(&text, RAW) }]
             }
         };
         for line in &lines {

@@ -39,7 +39,7 @@ pub(super) struct Limit {
 }
 
 /// What the lines so far add up to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     session: String,
     model: Option<String>,

@@ -47,9 +47,10 @@ impl TurnError {
         if self.details.is_empty() { words } else { format!("{words} ({})", in_sentence(&self.details)) }
     }
 
-    /// Tells whether it waits for a network to come back, which it does for ever.
-    pub(super) fn waits_for_network(&self) -> bool {
-        self.message.contains("waiting for network")
+    /// Tells whether it waits in silence before it tries again: for a network for ever, after a limit for as long as the
+    /// server says, which may be hours.
+    pub(super) fn waits(&self) -> bool {
+        self.message.contains("waiting for network") || self.class(None).0 == Outcome::RateLimited
     }
 
     /// Returns the class of the failure and what it is about. `earlier` is the last error it tried to overcome before,
@@ -85,6 +86,10 @@ impl TurnError {
         }
     }
 
+    fn is_unpaid(&self) -> bool {
+        self.message.contains("billing") || self.message.contains("402 Payment Required")
+    }
+
     fn class_in_words(&self, earlier: Option<&Self>) -> (Outcome, Scope) {
         if self.message.contains("Missing environment variable") {
             return (Outcome::Auth, Scope::Agent);
@@ -110,7 +115,8 @@ impl TurnError {
         let (failure, scope) = self.class(earlier);
         let words = self.words();
         let detail = match failure {
-            Outcome::Auth => format!("{words} · log in with `codex login`, or see to the key and the plan"),
+            Outcome::Auth if self.is_unpaid() => format!("{words} · see to the account's billing"),
+            Outcome::Auth => format!("{words} · log in with `codex login`, or set a valid key"),
             Outcome::ModelUnavailable => format!("{words} · change `models` of this agent"),
             _ if words.is_empty() => format!("it failed without a word ({})", self.info),
             _ => words,

@@ -13,7 +13,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use super::driving::{ErrorTail, Pulse, RAW, clip, in_sentence, not_started};
+use super::driving::{ErrorTail, Pulse, RAW, clip, in_sentence, not_started, plain};
 use super::session::Session;
 use super::steering::Steering;
 use super::{AgentChild, ChildEvent, ChildInput, ChildLine, McpServer};
@@ -157,7 +157,7 @@ impl Turn {
         let (stop, mut steering) = (session.stop(), Steering::new(session.mailbox()));
         loop {
             let may_steer = self.phase == Phase::On && self.stream.turn().is_some();
-            let waits = self.stream.retrying().is_some_and(failure::TurnError::waits_for_network);
+            let waits = self.stream.retrying().is_some_and(failure::TurnError::waits);
             let give_up = self.retrying_since.map(|since| since + RETRYING).filter(|_| waits);
             let why = tokio::select! {
                 event = child.event() => match event {
@@ -235,8 +235,9 @@ impl Turn {
         let heard = match &line {
             ChildLine::Out(text) => self.stream.line(text),
             ChildLine::Err(text) => {
-                self.errors.push(text);
-                stream::Heard { lines: vec![AgentLine::Raw { text: clip(text, RAW) }], ..stream::Heard::default() }
+                let text = plain(text);
+                self.errors.push(&text);
+                stream::Heard { lines: vec![AgentLine::Raw { text: clip(&text, RAW) }], ..stream::Heard::default() }
             }
         };
         if let Some((id, answer)) = heard.answer {
@@ -385,8 +386,21 @@ impl Turn {
             (None, Some(TurnEnd::Interrupted)) => self.errors.crashed("something interrupted its turn", status),
             (None, None) => match self.stream.error() {
                 Some(error) => of_error(error),
-                None => self.errors.crashed("it ended before its turn did", status),
+                None => self.without_turn(status),
             },
+        }
+    }
+
+    /// Makes the ending of a program that ended before its turn did, or came to none.
+    fn without_turn(&self, status: ExitStatus) -> Ending {
+        let is_refusal = |line: &&str| line.starts_with("error: ") || line.starts_with("Error loading");
+        match self.errors.lines().find(is_refusal).filter(|_| self.phase == Phase::Initialize) {
+            Some(words) => {
+                let words = in_sentence(words);
+                let hint = "update Codex, or change its settings or what `command` of this agent adds";
+                Ending::failed(Outcome::InvalidOutput, format!("it refused to start: {words} · {hint}"))
+            }
+            None => self.errors.crashed("it ended before its turn did", status),
         }
     }
 

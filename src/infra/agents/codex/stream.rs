@@ -38,7 +38,7 @@ pub(super) struct Heard {
 }
 
 /// What the messages so far add up to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
     thread: Option<String>,
     turn: Option<String>,
