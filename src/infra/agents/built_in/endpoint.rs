@@ -38,10 +38,12 @@ impl Address {
         let Some(url) = agent.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
             return Ok(Self::Local(ollama_base(host.unwrap_or_default())));
         };
-        let parsed = reqwest::Url::parse(url).map_err(|error| format!("`url` of the agent, `{url}`: {error}"))?;
-        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-            return Err(format!("`url` of the agent, `{url}`: an address begins with http:// or https://"));
-        }
+        let parsed = reqwest::Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
+        let Some(parsed) = parsed.filter(|parsed| parsed.host_str().is_some()) else {
+            return Err(format!(
+                "`url` of the agent, `{url}`: an address begins with http:// or https://, then a host"
+            ));
+        };
         let whole = url.split(['?', '#']).next().unwrap_or(url).trim_end_matches('/');
         let whole = whole.strip_suffix("/chat/completions").unwrap_or(whole).trim_end_matches('/');
         let bare = parsed.path().trim_matches('/').is_empty();

@@ -30,6 +30,8 @@ pub struct Turn<'a> {
     /// The last wrong call and how often it came in a row.
     wrong: Option<(ToolCall, u32)>,
     tells_usage: bool,
+    /// The model that answered last, by its own name.
+    answered_by: Option<String>,
     /// Whether its last answer was cut though the window had room.
     cut_short: bool,
 }
@@ -46,7 +48,18 @@ impl<'a> Turn<'a> {
         let talk = Conversation::new(rules, session.prompt().to_owned());
         let specs: Vec<_> = toolbox.specs().iter().map(|spec| spec.to_value()).collect();
         let gauge = Gauge::new(&specs);
-        Self { session, model, toolbox, talk, gauge, reminded: false, wrong: None, tells_usage: true, cut_short: false }
+        Self {
+            session,
+            model,
+            toolbox,
+            talk,
+            gauge,
+            reminded: false,
+            wrong: None,
+            tells_usage: true,
+            answered_by: None,
+            cut_short: false,
+        }
     }
 
     /// Goes on until there is an end.
@@ -62,7 +75,7 @@ impl<'a> Turn<'a> {
             Ending::regular(format!("ended after {MOST_ANSWERS} answers of the model without a report"))
         });
         if ending.model.is_none() {
-            ending.model = Some(self.model.name.clone());
+            ending.model = self.answered_by.or(Some(self.model.name));
         }
         ending
     }
@@ -104,6 +117,7 @@ impl<'a> Turn<'a> {
         let asked = self.model.ask(self.talk.messages(), self.toolbox.specs(), number, &mut retried).await;
         match asked {
             Ok(answer) => {
+                self.answered_by = answer.model.clone().or(self.answered_by.take());
                 self.cost(answer.usage);
                 Ok(if self.check(&answer)? { Heard::Answer(answer) } else { Heard::Again })
             }

@@ -1,7 +1,7 @@
 //! How a conversation is kept inside a model's context window, without touching the world.
 //!
 //! The task and the rules are never touched. What goes first is what can be got again: the oldest outputs of tools,
-//! then long arguments of old calls, then whole old steps.
+//! then long arguments of old calls, then whole old steps, and only then what the last step gave.
 
 use super::chat::{Arguments, Message, Spoken};
 use serde_json::Value;
@@ -51,13 +51,14 @@ impl Gauge {
         self.factor *= 1.5;
     }
 
-    /// Tells whether a count shows that the prompt was not read whole: it is at the window, or far below what such a
-    /// prompt must have. Only a prompt near the window is suspected of the latter; a count of 0 tells nothing.
+    /// Tells whether a count shows that the prompt may not have been read whole: it is nearer to the window than any prompt
+    /// is meant to be, or far below what such a prompt must have. Only a prompt near the window is suspected of the
+    /// latter; a count of 0 tells nothing.
     pub fn is_cut(&self, messages: &[Message], counted: u64, window: u64) -> bool {
         let plain = self.plain(messages) as f64;
         let near = self.factor.max(1.0) * plain >= window as f64 * 0.6;
         let least = plain * self.ratio.unwrap_or(0.7) * 0.7;
-        counted > 0 && (counted >= window || (near && (counted as f64) < least))
+        counted > 0 && (counted > room(window) || (near && (counted as f64) < least))
     }
 
     fn plain(&self, messages: &[Message]) -> u64 {
@@ -141,7 +142,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// When rules, task and the last step alone are too large. Then all that can be dropped was dropped.
+    /// When rules, task and the calls of the last step alone are too large. Then all that can be dropped was dropped.
     pub fn fit(&mut self, gauge: &Gauge, room: u64) -> Result<usize, NoRoom> {
         let mut dropped = 0;
         if gauge.estimate(&self.messages) <= room {
@@ -153,6 +154,9 @@ impl Conversation {
             while gauge.estimate(&self.messages) > target && way(self) {
                 dropped += 1;
             }
+        }
+        while gauge.estimate(&self.messages) > room && self.drop_a_last_output() {
+            dropped += 1;
         }
         let needed = gauge.estimate(&self.messages);
         if needed <= room { Ok(dropped) } else { Err(NoRoom { needed, room }) }
@@ -167,6 +171,23 @@ impl Conversation {
             {
                 *text =
                     format!("(The output of this call of `{name}` was dropped to save room: {} bytes.)", text.len());
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Drops the oldest output of the last step that is still there, and asks for less.
+    fn drop_a_last_output(&mut self) -> bool {
+        let last = self.last_answer();
+        for message in self.messages.iter_mut().skip(last) {
+            if let Message::Tool { text, .. } = message
+                && text.len() > SHORT
+            {
+                *text = format!(
+                    "(This output has {} bytes, too many for the room left. Ask for a smaller part.)",
+                    text.len()
+                );
                 return true;
             }
         }
