@@ -31,7 +31,7 @@ mod openai {
         unauthorized: [Auth];
         forbidden: [Auth];
         no_model: [ModelUnavailable];
-        billing: [Auth];
+        billing: [Auth, RateLimited];
         context: [ContextExhausted];
         internal: [Overloaded];
         html: [Overloaded, Network];

@@ -11,7 +11,6 @@ features! { SUBJECT:
 
 failures! { SUBJECT:
     rate: [RateLimited];
-    rate_long: [RateLimited], lifts LONG_SECONDS;
     quota: [RateLimited], lifts QUOTA_SECONDS;
     insufficient: [RateLimited, Auth];
     unauthorized: [Auth];

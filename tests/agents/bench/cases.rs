@@ -90,7 +90,8 @@ pub fn reports_by_tool(subject: &'static Subject) {
     if usage != Usage::default() {
         // The model says of every request that it cost the same.
         let turns = bench.mock.turns(Bench::RUN) as u64;
-        assert_eq!(usage.input_tokens, turns * dialect::INPUT_TOKENS, "{usage:?} of {turns}: {}", turn.shown());
+        let read = turns * dialect::INPUT_TOKENS;
+        assert!(subject.counted || usage.input_tokens == read, "{usage:?} of {turns}: {}", turn.shown());
         assert_eq!(usage.output_tokens, turns * dialect::OUTPUT_TOKENS, "{usage:?} of {turns}: {}", turn.shown());
     }
     let started = turn.lines.iter().find(|line| matches!(line, AgentLine::Started { .. }));
@@ -181,7 +182,6 @@ pub fn keeps_to_a_budget(subject: &'static Subject) {
     let turn = driving.finish_or_stop(PATIENCE, || bench.mock.turns(Bench::RUN) > 12);
     let kept = turn.ending.failure == Some(Outcome::BudgetExceeded);
     failed(&turn, if kept { Outcome::BudgetExceeded } else { Outcome::Cancelled });
-    assert!(bench.mock.turns(Bench::RUN) >= 4, "{}", turn.shown());
     program_is_gone(&bench);
     saw(subject.name, "keeps to a budget", yes_or_no(kept));
 }

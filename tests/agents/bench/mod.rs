@@ -124,7 +124,8 @@ impl Bench {
             prompt,
             session: None,
             budget: Budget::default(),
-            fenced: false,
+            // As where the kernel has a fence, so that the agents' own sandboxes are off.
+            fenced: true,
         }
     }
 

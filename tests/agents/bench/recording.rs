@@ -46,7 +46,7 @@ pub fn keep(bench: &Bench, name: &str) {
         (bench.base().display().to_string(), "/bench"),
         (bench.base().display().to_string().replace('/', "-"), "-bench"),
         (super::PROGRAM.to_owned(), "/usr/bin/ralph-sidecar"),
-        (bench.mock.address(), "http://127.0.0.1:1"),
+        (bench.mock.address().replace("http://", ""), "127.0.0.1:1"),
     ];
     places.extend(cache.map(|path| (path.display().to_string(), "/agents")));
     places.extend(std::env::var("HOME").ok().map(|home| (format!("{home}/"), "/home/ann/")));
@@ -114,5 +114,24 @@ mod tests {
             "{\"cwd\":\"/bench/slot\",\"id\":\"00000000-0000-4000-8000-000000000001\"}\n\
              {\"id\":\"00000000-0000-4000-8000-000000000001\",\"s\":\"ses_00000000000000000000000002\"}\n"
         );
+    }
+
+    #[test]
+    fn the_recordings_are_whole_and_name_no_machine() {
+        let mut count = 0;
+        for agent in std::fs::read_dir(RECORDINGS).expect("recordings").flatten() {
+            for file in std::fs::read_dir(agent.path()).expect("recordings").flatten() {
+                let text = std::fs::read_to_string(file.path()).expect("a recording");
+                let name = file.path().display().to_string();
+                let of_a_machine = ["sk-ant-", "/root/", "/tmp/", env!("CARGO_TARGET_TMPDIR")];
+                assert!(of_a_machine.iter().all(|words| !text.contains(words)), "{name} names its machine");
+                for line in text.lines() {
+                    let read: Result<serde_json::Value, _> = serde_json::from_str(line);
+                    assert!(read.is_ok(), "{name}: {line}");
+                }
+                count += 1;
+            }
+        }
+        assert!(count >= 20, "only {count} recordings");
     }
 }

@@ -13,6 +13,8 @@ pub struct Subject {
     /// The variable with the path of its program; none for our own.
     pub variable: Option<&'static str>,
     pub model: Option<&'static str>,
+    /// Whether its model counts the tokens of each request, rather than naming the same number each time.
+    pub counted: bool,
     /// Writes the agent's own settings and returns ours.
     pub configure: fn(&Bench, &str) -> AgentConfig,
 }
@@ -30,6 +32,7 @@ pub const CLAUDE: Subject = Subject {
     name: "claude",
     variable: Some("RALPH_TEST_CLAUDE"),
     model: Some("claude-sonnet-4-5"),
+    counted: false,
     configure: |bench, url| AgentConfig {
         kind: AgentKind::Claude,
         command: vec![bench.program.display().to_string()],
@@ -42,6 +45,7 @@ pub const CODEX: Subject = Subject {
     name: "codex",
     variable: Some("RALPH_TEST_CODEX"),
     model: Some("mock-model"),
+    counted: false,
     configure: |bench, url| AgentConfig {
         kind: AgentKind::Codex,
         command: vec![bench.program.display().to_string()],
@@ -54,6 +58,7 @@ pub const OPENCODE: Subject = Subject {
     name: "opencode",
     variable: Some("RALPH_TEST_OPENCODE"),
     model: None,
+    counted: false,
     configure: |bench, url| {
         let settings = json!({
             "provider": { "mock": {
@@ -82,6 +87,7 @@ pub const GEMINI: Subject = Subject {
     name: "gemini",
     variable: Some("RALPH_TEST_GEMINI"),
     model: None,
+    counted: false,
     configure: |bench, url| {
         let settings = json!({
             "security": { "auth": { "selectedType": "gemini-api-key" } },
@@ -108,6 +114,7 @@ pub const CLAUDE_AGENT_ACP: Subject = Subject {
     name: "claude-agent-acp",
     variable: Some("RALPH_TEST_CLAUDE_AGENT_ACP"),
     model: None,
+    counted: false,
     configure: |bench, url| AgentConfig {
         kind: AgentKind::Acp,
         command: vec![bench.program.display().to_string()],
@@ -120,6 +127,7 @@ pub const CODEX_ACP: Subject = Subject {
     name: "codex-acp",
     variable: Some("RALPH_TEST_CODEX_ACP"),
     model: None,
+    counted: false,
     configure: |bench, url| AgentConfig {
         kind: AgentKind::Acp,
         command: vec![bench.program.display().to_string()],
@@ -133,6 +141,7 @@ pub const OLLAMA: Subject = Subject {
     name: "built-in on Ollama",
     variable: None,
     model: Some("mock-model"),
+    counted: true,
     configure: |_, url| AgentConfig { kind: AgentKind::BuiltIn, url: Some(url.to_owned()), ..AgentConfig::default() },
 };
 
@@ -141,9 +150,11 @@ pub const OPENAI: Subject = Subject {
     name: "built-in on OpenAI's API",
     variable: None,
     model: Some("mock-model"),
+    counted: false,
     configure: |_, url| AgentConfig {
         kind: AgentKind::BuiltIn,
-        url: Some(format!("{url}/v1")),
+        // Beside `/v1` it would find Ollama, and rather speak to that.
+        url: Some(format!("{url}/openai")),
         key_env: Some("MOCK_KEY".into()),
         env: owned(&[("MOCK_KEY", "dummy")]),
         ..AgentConfig::default()

@@ -242,6 +242,9 @@ impl Exchange {
             _ => {}
         }
         let end = if broken == Break::MaxTokens { End::MaxTokens } else { End::Regular };
+        // A call that is whole would be carried out all the same.
+        let cut = Answer::Words("It begins with".to_owned());
+        let said = if broken == Break::MaxTokens { &cut } else { said };
         let (events, whole) = if request.stream {
             (dialect.events(request, said, end), String::new())
         } else {

@@ -79,6 +79,8 @@ fn config(order: &DriveOrder, server: &McpServer, without: &[String]) -> Value {
     let ours = json!({ "command": server.command, "args": server.args, "env": server.env });
     config.insert(format!("mcp_servers.{MCP_NAME}"), ours);
     config.insert("check_for_update_on_startup".into(), json!(false));
+    // The profile of a login shell may set PATH anew, and then our command to report is not found.
+    config.insert("allow_login_shell".into(), json!(false));
     if !inherits(order) {
         // A program that is run at the end of every turn.
         config.insert("notify".into(), json!([]));
