@@ -11,4 +11,5 @@ pub mod plan_text;
 pub mod queue_schema;
 pub mod queue_text;
 pub mod report_tools;
+pub mod reset_time;
 pub mod todos;

@@ -14,11 +14,12 @@ const LAYERS: [(&str, &[&str]); 6] = [
 ];
 
 /// Names that only some layers, or folders in them, may use, with those. `std` paths are meant with their colons.
-const KEPT_APART: [(&str, &[&str]); 16] = [
+const KEPT_APART: [(&str, &[&str]); 17] = [
     ("landlock", &["infra/sandbox"]),
     ("tower_lsp", &["lsp"]),
     ("lsp_types", &["lsp"]),
     ("git2", &["infra"]),
+    ("agent_client_protocol", &["infra"]),
     ("rusqlite", &["infra"]),
     ("rustix", &["infra", "cli"]),
     ("notify::", &["infra"]),

@@ -17,6 +17,8 @@ mod lsp_queue;
 mod lsp_review;
 mod lsp_session;
 mod lsp_transport;
+mod mailbox;
+mod mcp;
 mod reviewing;
 mod sandbox;
 mod schemas;

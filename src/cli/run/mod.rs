@@ -151,7 +151,7 @@ fn interrupts() -> mpsc::UnboundedReceiver<()> {
     receiver
 }
 
-/// Returns what is said at the start: the limits in force, and once what an agent may do.
+/// Returns what is said at the start: the limits in force.
 pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
     let limit = |name: &str, given: Option<u64>| given.or_else(|| snapshot.settings["limits"][name].as_u64());
     let mut parts = Vec::new();
@@ -171,7 +171,6 @@ pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
     if !parts.is_empty() {
         lines.push(format!("limits: {}", parts.join(", ")));
     }
-    lines.push("there is no sandbox: the agent and the checks can do anything you can do on this machine".to_owned());
     lines
 }
 
@@ -196,7 +195,6 @@ mod tests {
         let given = LimitArgs { attempt_seconds: Some(90), ..LimitArgs::default() };
         insta::assert_snapshot!(opening(&snapshot, given).join("\n"), @r"
         limits: 4 attempts a task, 90 s an attempt, 10 min of silence, 8 h in all
-        there is no sandbox: the agent and the checks can do anything you can do on this machine
         ");
     }
 

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 const LINE_LIMIT: usize = 16 * 1024 * 1024;
 /// Lines that may wait for the driver.
 const WAITING: usize = 256;
+/// How long a program's last lines may take to arrive after it has ended.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 /// How the program is started; the working folder and the rest of the environment are the driver's own.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,26 @@ impl Launch {
 pub enum ChildLine {
     Out(String),
     Err(String),
+}
+
+/// What the program does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildEvent {
+    Line(ChildLine),
+    /// It ended. Lines it printed just before may still come, see [`AgentChild::rest`].
+    Ended(ExitStatus),
+}
+
+/// The program's input, written by a task of its own, so that a program that does not read holds up nobody. Dropped to
+/// close it.
+#[derive(Debug)]
+pub struct ChildInput(mpsc::UnboundedSender<String>);
+
+impl ChildInput {
+    /// Writes a line after those before it. What a program that has closed its input misses is its own loss.
+    pub fn line(&self, line: String) {
+        let _ = self.0.send(line);
+    }
 }
 
 /// The program, which is killed when this is dropped.
@@ -83,6 +105,57 @@ impl AgentChild {
     /// Returns the next line of either stream; none when both are closed.
     pub async fn line(&mut self) -> Option<ChildLine> {
         self.lines.recv().await
+    }
+
+    /// As [`Self::line`], but also none when the program has ended and nothing more comes for a moment, although
+    /// something that it left behind still holds its streams open. Nothing is lost when this is not waited for.
+    pub async fn line_or_exit(&mut self) -> Option<ChildLine> {
+        tokio::select! {
+            biased;
+            line = self.lines.recv() => line,
+            _ = self.child.wait() => tokio::time::timeout(LEFT_BEHIND, self.lines.recv()).await.ok().flatten(),
+        }
+    }
+
+    /// Returns the next line of either stream, or the end of the program, which need not close its streams: what it
+    /// started may hold them. Can be cancelled without losing anything.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell how it ended.
+    pub async fn event(&mut self) -> io::Result<ChildEvent> {
+        tokio::select! {
+            biased;
+            Some(line) = self.lines.recv() => Ok(ChildEvent::Line(line)),
+            status = self.child.wait() => Ok(ChildEvent::Ended(status?)),
+        }
+    }
+
+    /// Returns the lines that are left of a program that has ended, as far as they come within the patience.
+    pub async fn rest(&mut self, patience: Duration) -> Vec<ChildLine> {
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut rest = Vec::new();
+        while let Ok(Some(line)) = tokio::time::timeout_at(deadline, self.lines.recv()).await {
+            rest.push(line);
+        }
+        rest
+    }
+
+    /// Takes the program's input; none when it was taken before.
+    pub fn input(&mut self) -> Option<ChildInput> {
+        let mut stdin = self.stdin.take()?;
+        let (sender, mut lines) = mpsc::unbounded_channel::<String>();
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                if stdin.write_all(line.as_bytes()).await.is_err()
+                    || stdin.write_all(b"\n").await.is_err()
+                    || stdin.flush().await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Some(ChildInput(sender))
     }
 
     /// Writes a line to its input and flushes it.

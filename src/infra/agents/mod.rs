@@ -2,10 +2,19 @@
 //! [`crate::protocol::agent_lines`]. A driver is a process of its own under the supervisor, so that an agent that is
 //! talked to outlives an engine that dies. All that is known about a particular agent is in its file here.
 
+mod acp;
+pub mod built_in;
 mod child;
+mod claude;
+mod codex;
+mod driving;
+#[cfg(test)]
+mod fake;
+pub mod find;
 mod session;
+mod steering;
 
-pub use child::{AgentChild, ChildLine, Launch};
+pub use child::{AgentChild, ChildEvent, ChildInput, ChildLine, Launch};
 pub use session::Session;
 
 use crate::domain::ending::Ending;
@@ -36,6 +45,18 @@ impl McpServer {
     }
 }
 
+/// Returns the command line that the driver of this order starts, for a person to read; none where no program is. What
+/// differs from turn to turn is left out or named.
+pub fn command_line(order: &DriveOrder, own_program: &str) -> Option<Vec<String>> {
+    let server = McpServer { command: own_program.to_owned(), args: vec!["mcp".into()], env: BTreeMap::new() };
+    match order.agent.kind {
+        AgentKind::Claude => Some(claude::command_line(order, &server)),
+        AgentKind::Codex => Some(codex::command_line(order)),
+        AgentKind::Acp | AgentKind::Command => Some(order.agent.command.clone()),
+        AgentKind::BuiltIn | AgentKind::Scripted => None,
+    }
+}
+
 /// Reads the order in the file, drives the agent through one turn and prints how it ended.
 ///
 /// # Errors
@@ -43,13 +64,16 @@ impl McpServer {
 /// When the order cannot be read. How the agent ends is never an error here: it is the last line printed.
 pub async fn drive(order: &Path) -> io::Result<Ending> {
     let order: DriveOrder = serde_json::from_slice(&std::fs::read(order)?)?;
-    let session = Session::begin(order)?;
+    let mut session = Session::begin(order)?;
     let ending = match session.order().agent.kind {
         AgentKind::Command | AgentKind::Scripted => Ending::failed(
             Outcome::InvalidOutput,
             format!("the agent `{}` is started as it is, without a driver", session.order().name),
         ),
-        kind => Ending::failed(Outcome::InvalidOutput, format!("{kind:?}: no driver")),
+        AgentKind::Acp => acp::drive(&mut session).await,
+        AgentKind::Claude => claude::drive(&mut session).await,
+        AgentKind::Codex => codex::drive(&mut session).await,
+        AgentKind::BuiltIn => built_in::drive(&mut session).await,
     };
     Ok(session.end(ending))
 }

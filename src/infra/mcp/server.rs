@@ -34,7 +34,8 @@ impl ServerHandler for Server {
             .with_server_info(Implementation::new("ralph-sidecar", env!("CARGO_PKG_VERSION")))
             .with_instructions(
                 "These tools tell the user how your task goes. Nobody reads what you write otherwise: what is not \
-                 reported did not happen.",
+                 reported did not happen. Their results also bring what the user says meanwhile, so call \
+                 report_progress whenever you begin with something else.",
             )
     }
 
@@ -97,7 +98,7 @@ fn perform(
         })
     } else {
         let own: Vec<&str> = report_tools::tools(role).map(|tool| tool.name).collect();
-        Err(format!("{} is not for a {role}; your tools are: {}", tool.name, own.join(", ")))
+        Err(format!("{} is not for the role {role}; its tools are: {}", tool.name, own.join(", ")))
     };
     let mut told = String::new();
     let heard = attempt.hand_on(|messages| {

@@ -48,7 +48,8 @@ fn moves_the_users_branch() {
 
 /// What stays inside the slot is the agent's own affair: its files count.
 fn stays_inside(script: &str) {
-    let stage = Stage::new(&["test -f work.txt"], script);
+    let mut stage = Stage::new(&["test -f work.txt"], script);
+    stage.sandbox.fenced = true;
     let before = stage.sandbox.fingerprint();
     let (ran, status) = stage.run(&[]);
     ran.exits(0);

@@ -24,6 +24,9 @@ pub struct Sandbox {
     folder: tempfile::TempDir,
     /// The user's checkout.
     pub root: PathBuf,
+    /// Whether agents and checks are held to their slots; by default they are not, for those of tests leave traces and
+    /// wait for each other in the temporary folder.
+    pub fenced: bool,
 }
 
 /// How a command ended, with what it printed.
@@ -79,7 +82,7 @@ impl Sandbox {
         }
         let private = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(base.join("rt"), private).expect("private");
-        Self { root: base.join("repo"), folder }
+        Self { root: base.join("repo"), folder, fenced: false }
     }
 
     /// Makes a repository with one commit: `a.txt` and `check.sh`, which passes.
@@ -180,6 +183,7 @@ impl Sandbox {
             .env("XDG_RUNTIME_DIR", base.join("rt"))
             .env("HOME", base.join("home"))
             .env("RALPH_ENGINE_IDLE_SECONDS", "1")
+            .env("RALPH_FENCE", if self.fenced { "on" } else { "off" })
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_AUTHOR_NAME", "Ann")

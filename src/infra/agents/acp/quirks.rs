@@ -1,0 +1,141 @@
+//! What is particular about each agent, in one place: its environment, how it ends, and how it hides a failure in a
+//! turn that looks regular. Pure; measured with the versions named.
+//!
+//! | agent | quirk |
+//! | --- | --- |
+//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; it takes 2 s to end with its input |
+//! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code |
+//! | opencode 1.18.33 | errors name only the class of its own error; calls `fs/write_text_file` though it was not offered |
+//! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
+//! | the older adapters | do not end with their input |
+
+use super::failures::{Clock, Told};
+use super::updates::Updates;
+use crate::domain::ending::Ending;
+use crate::domain::outcome::Outcome;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The agents with quirks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    Claude,
+    Codex,
+    Gemini,
+    OpenCode,
+    Other,
+}
+
+impl Program {
+    /// Recognises an agent by its command line, or by the name it gives itself.
+    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let known =
+            [("opencode", Self::OpenCode), ("gemini", Self::Gemini), ("codex", Self::Codex), ("claude", Self::Claude)];
+        for word in words {
+            // The folder something is installed in names nothing.
+            let word = if word.starts_with('@') { word } else { word.rsplit('/').next().unwrap_or(word) };
+            let word = word.to_ascii_lowercase();
+            if let Some((_, program)) = known.iter().find(|(name, _)| word.contains(name)) {
+                return *program;
+            }
+        }
+        Self::Other
+    }
+
+    /// Variables it is started with, unless the configuration sets them.
+    pub fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // The slot is a copy of what its user has trusted, and nobody is there to be asked.
+            Self::Gemini => &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_CLI_TRUST_WORKSPACE", "true")],
+            Self::OpenCode => &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
+            // Else it hides the tools of servers behind a search.
+            Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
+            Self::Codex | Self::Other => &[],
+        }
+    }
+
+    /// How long it gets to end after its input has ended.
+    pub fn patience(self) -> Duration {
+        match self {
+            Self::Codex => Duration::from_millis(3500),
+            _ => Duration::from_millis(2000),
+        }
+    }
+}
+
+/// What updates tell of a failure that the answer to the prompt may not.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// The agent's own word for its state is a failure.
+    failed: bool,
+    /// The last typed error it told of.
+    error: Value,
+}
+
+impl Signs {
+    /// Looks at an update; returns a note when it tells of an error that the agent tries to get over.
+    pub fn hear(&mut self, update: &Value, updates: &mut Updates) -> Option<String> {
+        if update["sessionUpdate"] != "session_info_update" {
+            return None;
+        }
+        let codex = &update["_meta"]["codex"];
+        match codex["threadStatus"]["type"].as_str() {
+            Some("systemError") => {
+                self.failed = true;
+                // The words that come now are the reason.
+                updates.end_words();
+            }
+            Some(_) => self.failed = false,
+            None => {}
+        }
+        let error = &codex["error"];
+        let message = error["message"].as_str()?;
+        self.error = error.clone();
+        let details = error["additionalDetails"].as_str().map(|details| format!(": {details}")).unwrap_or_default();
+        Some(format!("{message}{details}"))
+    }
+
+    /// Returns how a turn ended that was answered; regular only with `end_turn` and a sign of work.
+    pub fn ending(&self, program: Program, answer: &Value, updates: &Updates, clock: &Clock) -> Ending {
+        let reason = answer["stopReason"].as_str().unwrap_or_default();
+        // It only spoke, and no model was used for that.
+        let silent = updates.active && !updates.worked && answer["usage"].is_null();
+        match reason {
+            "end_turn" if self.failed || (program == Program::Codex && silent) => self.hidden(&updates.words, clock),
+            "end_turn" if !updates.active => {
+                Ending::failed(Outcome::InvalidOutput, "the agent ended its turn without a word and without any work")
+            }
+            "end_turn" => Ending::regular("the agent ended its turn"),
+            "max_tokens" => Ending::failed(
+                Outcome::ContextExhausted,
+                "the model reached the most tokens it may write or hold, before it was done",
+            ),
+            "max_turn_requests" => Ending::failed(
+                Outcome::TimedOut,
+                "the agent reached its own limit of requests in one turn; raise it in the agent's settings, or make the task smaller",
+            ),
+            "refusal" => Ending::failed(Outcome::InvalidOutput, "the model refused to go on with this prompt"),
+            "cancelled" => {
+                Ending::failed(Outcome::Crashed, "the agent says that its turn was cancelled, but nobody cancelled it")
+            }
+            other => Ending::failed(
+                Outcome::InvalidOutput,
+                format!("the agent ended its turn for a reason that the protocol does not know: `{other}`"),
+            ),
+        }
+    }
+
+    /// The failure behind a turn that looks regular, from the typed error and else from the words.
+    fn hidden(&self, words: &str, clock: &Clock) -> Ending {
+        let mut error = self.error.clone();
+        // That is about a try, and the words are about what came of all of them.
+        if let Some(fields) = error.as_object_mut() {
+            fields.retain(|name, _| name == "codexErrorInfo");
+        }
+        Told::new(words, &error, 0).ending(clock)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/quirks.rs"]
+mod tests;

@@ -1,0 +1,44 @@
+//! Our own agent, on Ollama and on an endpoint that speaks as OpenAI does.
+
+/// With Ollama's own API.
+mod ollama {
+    use crate::bench::cases;
+    use crate::bench::subjects::OLLAMA as SUBJECT;
+
+    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+
+    failures! { SUBJECT:
+        no_model: [ModelUnavailable];
+        internal: [Overloaded];
+        dropped: [Network];
+        malformed: [Network, InvalidOutput];
+        truncated: [Network, InvalidOutput];
+        empty: [Network, InvalidOutput];
+    }
+}
+
+/// With OpenAI's chat completions.
+mod openai {
+    use crate::bench::cases;
+    use crate::bench::subjects::OPENAI as SUBJECT;
+
+    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+
+    failures! { SUBJECT:
+        rate: [RateLimited];
+        rate_long: [RateLimited], lifts LONG_SECONDS;
+        insufficient: [RateLimited, Auth];
+        unauthorized: [Auth];
+        forbidden: [Auth];
+        no_model: [ModelUnavailable];
+        billing: [Auth, RateLimited];
+        context: [ContextExhausted];
+        internal: [Overloaded];
+        html: [Overloaded, Network];
+        overloaded: [Overloaded];
+        dropped: [Network];
+        malformed: [Network, InvalidOutput];
+        truncated: [Network, InvalidOutput];
+        empty: [Network, InvalidOutput];
+    }
+}

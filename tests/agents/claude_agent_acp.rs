@@ -1,0 +1,18 @@
+//! Claude Code behind its adapter to the Agent Client Protocol.
+
+use crate::bench::cases;
+use crate::bench::subjects::CLAUDE_AGENT_ACP as SUBJECT;
+
+features! { SUBJECT:
+    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    resumes("unauthorized");
+}
+
+failures! { SUBJECT:
+    rate: [RateLimited];
+    unauthorized: [Auth];
+    no_model: [ModelUnavailable];
+    context: [ContextExhausted];
+    overloaded: [Overloaded];
+    dropped: [Network];
+}

@@ -1,0 +1,34 @@
+//! Codex, by its `app-server`.
+
+use crate::bench::cases;
+use crate::bench::subjects::CODEX as SUBJECT;
+
+features! { SUBJECT:
+    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    resumes("rate");
+    survives("truncated");
+}
+
+failures! { SUBJECT:
+    rate: [RateLimited];
+    quota: [RateLimited], lifts QUOTA_SECONDS;
+    insufficient: [RateLimited, Auth];
+    unauthorized: [Auth];
+    forbidden: [Auth];
+    no_model: [ModelUnavailable];
+    billing: [Auth];
+    context: [ContextExhausted];
+    bad_request: [Crashed, InvalidOutput];
+    internal: [Overloaded];
+    unavailable: [Overloaded];
+    overloaded: [Overloaded];
+    hang_mid: [Network];
+    dropped: [Network];
+    malformed: [Network];
+    truncated: [Network];
+    empty: [Network];
+    stream_overloaded: [Overloaded];
+    stream_quota: [RateLimited, Auth];
+    stream_context: [ContextExhausted];
+    max_tokens: [ContextExhausted, InvalidOutput];
+}
