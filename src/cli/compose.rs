@@ -151,7 +151,8 @@ pub fn read_snapshot(root: &Path) -> Result<Snapshot, ApiError> {
     if let Ok(commands) = settings.trusted_now() {
         foresee(&mut state, Input::TrustRead { commands });
     }
-    Ok(with_settings(&checkout.root, settings.read(), view::snapshot(&state, seq, problem)))
+    let snapshot = view::snapshot(&state, seq, problem, SystemClock.now_ms());
+    Ok(with_settings(&checkout.root, settings.read(), snapshot))
 }
 
 /// Folds what an engine would record, and records nothing.

@@ -16,6 +16,7 @@ pub struct Tracker {
     resolved: HashSet<DecisionId>,
     runs_started: HashSet<String>,
     runs_ended: HashSet<String>,
+    waited: Option<(i64, String)>,
 }
 
 impl Tracker {
@@ -33,6 +34,10 @@ impl Tracker {
             Milestone::RunEnded { run, .. } => self.runs_ended.insert(run.clone()),
             Milestone::AttemptStarted { task, attempt, .. } => self.started.insert((task.clone(), *attempt)),
             Milestone::AttemptEnded { task, attempt, .. } => self.ended.insert((task.clone(), *attempt)),
+            Milestone::Waiting { until_ms, why } => {
+                let wait = Some((*until_ms, why.clone()));
+                std::mem::replace(&mut self.waited, wait.clone()) != wait
+            }
             Milestone::TaskState { task, to, .. } => self.states.insert(task.clone(), *to) != Some(*to),
             Milestone::DecisionRequested { decision } => self.asked.insert(decision.id.clone()),
             Milestone::DecisionResolved { id, .. } => self.resolved.insert(id.clone()),
@@ -58,6 +63,8 @@ impl Tracker {
             let from = self.states.get(task).copied();
             missed.push(Milestone::TaskState { task: task.clone(), from, to: view.state });
         }
+        let wait = snapshot.run.as_ref().and_then(|run| Some((run.waiting_until_ms?, run.waiting_why.clone()?)));
+        missed.extend(wait.map(|(until_ms, why)| Milestone::Waiting { until_ms, why }));
         for decision in snapshot.answered.iter().chain(&snapshot.decisions) {
             missed.push(Milestone::DecisionRequested { decision: decision.clone() });
         }

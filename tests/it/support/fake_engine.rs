@@ -149,7 +149,8 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         LiveState::Dropped => Status::Dropped,
         _ => Status::Todo,
     };
-    TaskView { task, state, why: format!("because of {}", state.as_str()), attempts: Vec::new(), proposal: None }
+    let why = format!("because of {}", state.as_str());
+    TaskView { task, state, why, attempts: Vec::new(), proposal: None, used: Default::default() }
 }
 
 /// Makes an open question of a task, about line 3 of `src/lib.rs`.
@@ -210,6 +211,8 @@ impl FakeEngine {
             last_run: snapshot.last_run,
             queue_problem: snapshot.queue_problem,
             goals: Some(snapshot.goals),
+            away: snapshot.away,
+            today: snapshot.today,
         };
         drop(self.events.lock().expect("not poisoned").send(Arc::new(EngineEvent::Changed(delta))));
     }
