@@ -1,6 +1,7 @@
 //! The engine against a world in memory: what comes before what, and what every failure of the world leaves behind.
 
 mod fakes;
+mod waits;
 
 use super::actor;
 use super::handle::{Events, Handle};
