@@ -128,7 +128,7 @@ async fn open_checkout(paths: &StatePaths, root: &Path, runs: RunBoard) -> Resul
 /// When the folder is in no usable repository, or the journal cannot be read.
 pub fn read_snapshot(root: &Path) -> Result<Snapshot, ApiError> {
     let known = read_known(root)?;
-    let snapshot = view::snapshot(&known.state, known.seq, known.problem);
+    let snapshot = view::snapshot(&known.state, known.seq, known.problem, SystemClock.now_ms());
     Ok(with_settings(&known.root, known.settings.read(), snapshot))
 }
 

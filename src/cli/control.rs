@@ -49,7 +49,7 @@ pub async fn pause(context: &Context) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Lets a paused or stopping run go on.
+/// Lets a paused or stopping run go on; one that waits for an agent tries now.
 ///
 /// # Errors
 ///

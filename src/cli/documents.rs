@@ -19,8 +19,16 @@ pub fn status(snapshot: &Snapshot) -> Value {
         "decisions": snapshot.decisions.iter().map(decision).collect::<Vec<_>>(),
         "proposals": proposals(snapshot),
         "queue_problem": snapshot.queue_problem,
+        "away": snapshot.away,
+        "usage": usage(snapshot),
         "settings": snapshot.settings,
     })
+}
+
+/// What was used, as far as agents tell: by the run that is on or the last one, and today; by task it is with the task.
+fn usage(snapshot: &Snapshot) -> Value {
+    let run = snapshot.run.as_ref().map(|run| run.used);
+    json!({ "run": run.or_else(|| snapshot.last_run.as_ref().map(|last| last.used)), "today": snapshot.today })
 }
 
 /// Returns `tasks list --json`.
@@ -78,6 +86,7 @@ fn task(view: &TaskView) -> Value {
         "origin": view.task.origin,
         "attempts": view.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "questions": view.questions,
+        "usage": view.used,
     })
 }
 
@@ -85,6 +94,8 @@ fn attempt(view: &AttemptView) -> Value {
     json!({
         "number": view.number,
         "agent": view.agent,
+        "model": view.model,
+        "usage": view.used,
         "outcome": view.outcome,
         "detail": view.detail,
         "started_at_ms": view.started_at_ms,
@@ -135,9 +146,11 @@ mod tests {
         let keys =
             |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         for (value, wanted) in [
-            (&document, &["version", "run", "tasks", "decisions", "proposals", "settings"][..]),
+            (&document, &["version", "run", "tasks", "decisions", "proposals", "settings", "away", "usage"][..]),
             (&document["tasks"][0], &["id", "status", "state", "attempts"]),
-            (&document["tasks"][0]["attempts"][0], &["outcome"]),
+            (&document["tasks"][0], &["usage"]),
+            (&document["tasks"][0]["attempts"][0], &["outcome", "model", "usage"]),
+            (&document["usage"], &["run", "today"]),
             (&document["decisions"][0], &["id", "task", "question", "options"]),
             (&document["proposals"][0], &["task", "files", "hunks"]),
             (&document["proposals"][0]["hunks"][0], &["id", "path", "state"]),

@@ -1,6 +1,7 @@
 //! Snapshots and proposals for the tests of the renderers.
 
 use crate::domain::decision::{Decision, DecisionId, DecisionKind, DecisionOption, Evidence, OptionEffect};
+use crate::domain::ending::Usage;
 use crate::domain::event::{Mark, RunEndReason};
 use crate::domain::hunks::{Hunk, HunkId, HunkKind};
 use crate::domain::outcome::Outcome;
@@ -48,7 +49,9 @@ pub fn snapshot() -> Snapshot {
             id: "r1".into(),
             reason: RunEndReason::NeedsPerson,
             union: None,
+            started_at_ms: 1,
             ended_at_ms: 9,
+            used: Usage::default(),
         }),
         ..Snapshot::default()
     }
@@ -80,13 +83,31 @@ pub fn decision() -> Decision {
 
 pub fn task(id: &str, title: &str, state: LiveState, why: &str) -> TaskView {
     let task = Task { status: Status::Todo, ..Task::new(id, title) };
-    TaskView { task, state, why: why.into(), attempts: vec![], proposal: None, questions: Vec::new() }
+    TaskView {
+        task,
+        state,
+        why: why.into(),
+        attempts: vec![],
+        proposal: None,
+        questions: Vec::new(),
+        used: Usage::default(),
+    }
 }
 
 pub fn attempt(number: u32, outcome: Option<Outcome>, detail: &str) -> AttemptView {
     let ended_at_ms = outcome.map(|_| 2000);
     let agent = "claude".to_owned();
-    AttemptView { number, agent, outcome, detail: detail.into(), started_at_ms: 1000, ended_at_ms, checks: vec![] }
+    AttemptView {
+        number,
+        agent,
+        model: None,
+        outcome,
+        detail: detail.into(),
+        started_at_ms: 1000,
+        ended_at_ms,
+        checks: vec![],
+        used: Usage::default(),
+    }
 }
 
 pub fn proposal() -> ProposalView {

@@ -81,6 +81,7 @@ mod tests {
             task: Some("use-name".into()),
             attempt: Some(2),
             agent: Some("claude".into()),
+            ..RunView::default()
         };
         let snapshot = Snapshot { run: Some(run), ..samples::snapshot() };
         insta::assert_snapshot!(status_text::run_line(&snapshot), @"run r2 is on (stops after this attempt): use-name, attempt 2 with claude");

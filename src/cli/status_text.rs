@@ -1,6 +1,8 @@
 //! What `status`, `tasks` and `decisions` print: pure text from a snapshot.
 
 use super::style::{Style, clean, count, one_line, pad};
+use crate::domain::budget;
+use crate::domain::chain::Reach;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::queue::LiveState;
@@ -14,6 +16,8 @@ const TITLE_WIDTH: usize = 48;
 /// Renders `status`: the run, the counts, the tasks that are not over (all with `all`) and the open questions.
 pub fn status(snapshot: &Snapshot, all: bool, style: Style) -> String {
     let mut out = format!("{}\n", run_line(snapshot));
+    out.push_str(&used(snapshot));
+    out.push_str(&away(snapshot));
     if let Some(problem) = &snapshot.queue_problem {
         let _ = writeln!(out, "{} {}", style.yellow("queue:"), clean(problem));
     }
@@ -34,6 +38,28 @@ pub fn status(snapshot: &Snapshot, all: bool, style: Style) -> String {
         let _ = write!(out, "\n{}", decisions(snapshot.decisions.iter(), style));
     }
     let _ = writeln!(out, "\nnext: {}", next_command(snapshot));
+    out
+}
+
+/// Renders what was used, in one line; empty when no agent told anything.
+pub fn used(snapshot: &Snapshot) -> String {
+    let run = snapshot.run.as_ref().map(|run| run.used);
+    let run = run.or_else(|| snapshot.last_run.as_ref().map(|last| last.used)).unwrap_or_default();
+    let parts = [("this run", run), ("today", snapshot.today)];
+    let parts = parts.iter().map(|(of, usage)| (of, budget::words(usage))).filter(|(_, words)| !words.is_empty());
+    let parts: Vec<String> = parts.map(|(of, words)| format!("{words} {of}")).collect();
+    if parts.is_empty() { String::new() } else { format!("used: {}\n", parts.join("; ")) }
+}
+
+/// Renders who is not tried now and why, one per line.
+pub fn away(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for away in &snapshot.away {
+        let reach = Reach { agent: away.agent.clone(), model: away.model.clone() }.to_string();
+        let why = away.why.as_str().replace('_', " ");
+        let until = away.until.as_ref().map_or("has left this run".to_owned(), |until| format!("rests until {until}"));
+        let _ = writeln!(out, "{} {until} ({why}): {}", clean(&reach), one_line(&away.detail, 110));
+    }
     out
 }
 
@@ -109,7 +135,7 @@ pub fn run_line(snapshot: &Snapshot) -> String {
                 let agent = run.agent.as_deref().map_or(String::new(), |agent| format!(" with {}", clean(agent)));
                 format!("{}, attempt {attempt}{agent}", clean(&task.0))
             }
-            _ => "between attempts".to_owned(),
+            _ => run.waiting_why.as_deref().map_or("between attempts".to_owned(), |why| clean(why).into_owned()),
         };
         let mode = if run.stopping {
             " (stops after this attempt)"
@@ -132,7 +158,7 @@ pub fn reason_words(reason: RunEndReason) -> &'static str {
         RunEndReason::Finished => "finished",
         RunEndReason::NeedsPerson => "ended because a person is needed",
         RunEndReason::Stopped => "was stopped",
-        RunEndReason::Budget => "used up its time",
+        RunEndReason::Budget => "used up its budget",
     }
 }
 
@@ -187,6 +213,9 @@ pub fn next_command(snapshot: &Snapshot) -> String {
     }
     if let Some(task) = find(LiveState::Review) {
         return format!("ralph-sidecar send-back {task}, or drop {task}", task = quoted(&task.0));
+    }
+    if snapshot.run.as_ref().is_some_and(|run| run.waiting_why.is_some()) {
+        return "ralph-sidecar resume, to try now".to_owned();
     }
     if snapshot.run.is_some() {
         return "ralph-sidecar status".to_owned();

@@ -2,6 +2,8 @@
 
 use super::style::clean;
 use super::{error, status_text};
+use crate::domain::budget;
+use crate::domain::chain;
 use crate::domain::event::RunEndReason;
 use crate::domain::queue::LiveState;
 use crate::domain::task::TaskId;
@@ -51,13 +53,25 @@ pub fn closing(snapshot: &Snapshot, reason: RunEndReason) -> String {
     }
     let need = if tally.need_you == 1 { "1 needs you".to_owned() } else { format!("{} need you", tally.need_you) };
     out.push_str(&format!(
-        "the run {}: {} to review, {need}, {} failed\nnext: {}\n",
+        "the run {}: {} to review, {need}, {} failed{}\nnext: {}\n",
         status_text::reason_words(reason),
         tally.review,
         tally.failed,
+        cost(snapshot),
         status_text::next_command(snapshot)
     ));
     out
+}
+
+/// Returns what the last run cost in money, tokens and hours, to be put behind the numbers; empty when nothing is known.
+fn cost(snapshot: &Snapshot) -> String {
+    let Some(last) = &snapshot.last_run else { return String::new() };
+    let used = budget::words(&last.used);
+    // Without a start, as older journals have it, nothing is known of the time.
+    let minutes = if last.started_at_ms == 0 { 0 } else { (last.ended_at_ms - last.started_at_ms) / 60_000 };
+    let time = (minutes > 0).then(|| chain::countdown(minutes * 60_000));
+    let parts: Vec<String> = Some(used).filter(|words| !words.is_empty()).into_iter().chain(time).collect();
+    if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) }
 }
 
 /// Returns the exit code of `run`.

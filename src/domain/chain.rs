@@ -137,7 +137,9 @@ impl Chain {
             let (old, new) = (self.agents.get(agent), settings.agents.get(agent));
             let identity = |facts: Option<&AgentFacts>| facts.map(|facts| facts.identity.clone());
             let model = |model: &String| new.is_some_and(|facts| facts.models.contains(model));
-            identity(old) == identity(new) && reach.model.as_ref().is_none_or(model)
+            // Before the first run there is nothing to compare with.
+            let same = self.signature.is_empty() || identity(old) == identity(new);
+            same && reach.model.as_ref().is_none_or(model)
         };
         let known = |reach: &Reach| {
             let agent = reach.agent.as_ref();
@@ -290,6 +292,19 @@ pub fn wait_of(state: &State, task: &Task) -> Option<Wait> {
     }
 }
 
+/// Returns what the run that is on waits for: with nothing on and tasks ready, the earliest time at which one of them
+/// can be claimed.
+pub fn run_waits(state: &State) -> Option<Wait> {
+    let idle = state.run.as_ref().is_some_and(|run| run.active.is_none() && !run.paused && !run.stopping);
+    if !idle || state.chain.cooled.is_empty() {
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    let tasks = super::queue::ready_tasks(state).filter_map(|id| state.tasks.get(id));
+    let first_of_agent = tasks.filter(|task| seen.insert(task.agent.as_deref()));
+    first_of_agent.filter_map(|task| wait_of(state, task)).min_by_key(|wait| wait.cooldown.until_ms)
+}
+
 /// Counts the turns of the link in this round of the task that ended without a verdict on the work.
 fn strikes(record: &Record, link: &Link) -> usize {
     let of_link = record.attempts.iter().skip(record.round_start);
@@ -362,7 +377,7 @@ fn leaves(outcome: Outcome) -> bool {
 /// What the end of a turn does to the links.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// It works: these are free, and nothing is counted against them any more.
+    /// It works: nothing is counted against these any more.
     Frees(BTreeSet<Reach>),
     /// These rest; with each the time and the failures in a row, 0 when the time was told.
     Cools(Vec<(Reach, i64, u32)>),
@@ -402,7 +417,8 @@ pub fn step(chain: &Chain, retry: &Retry, turn: &Turn, now_ms: i64) -> Step {
         Outcome::Auth | Outcome::MissingBinary => Step::Leaves(Reach::agent(link)),
         Outcome::ModelUnavailable => Step::Leaves(Reach::link(link)),
         _ => {
-            let counted = chain.tries.keys().chain(chain.cooled.keys().filter(|reach| reach.agent.is_none()));
+            // What rests was found out by another turn meanwhile, and stays.
+            let counted = chain.tries.keys().filter(|reach| !chain.cooled.contains_key(*reach));
             let frees: BTreeSet<Reach> = counted.filter(|reach| reach.covers(link)).cloned().collect();
             if frees.is_empty() { Step::Nothing } else { Step::Frees(frees) }
         }
@@ -473,3 +489,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@
 
 mod attempts;
 mod links;
+#[cfg(test)]
+mod links_tests;
 mod people;
 #[cfg(test)]
 mod properties;

@@ -5,6 +5,7 @@ use super::context::{Context, Done, InputError, Message, QueueReading, SAVED_FIL
 use super::handle::{Engine, Handle};
 use super::ports::{Journal, PortResult, QueueEdit, QueueRead, World};
 use super::{attempt, commands, planner, view};
+use crate::domain::chain;
 use crate::domain::event::AttemptId;
 use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::domain::reduce::{Effect, Input, decide, pending_effects, pending_writes};
@@ -19,7 +20,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How many events a front end may lag behind before it has to ask for a snapshot.
 const EVENTS_KEPT: usize = 4096;
-/// How often budgets are looked at and a journal that could not be written is tried again.
+/// How often budgets and who rests are looked at and a journal that could not be written is tried again. Times are
+/// compared with the wall clock, so that a machine that slept wakes an agent no later than one tick after it.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a status that went back waits before it counts: git changes files first and HEAD last.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -95,6 +97,7 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
         last_head: None,
         letters,
         waiting: VecDeque::new(),
+        told_wait: String::new(),
     };
     tokio::spawn(actor.run(messages));
     // The actor answers when it has taken up what was left and read the queue.
@@ -115,6 +118,8 @@ struct Actor {
     letters: mpsc::UnboundedSender<(AttemptId, InboxMessage)>,
     /// Inputs of the engine's own that could not be made durable yet, oldest first.
     waiting: VecDeque<(Input, Option<Done>)>,
+    /// What was last said about how long the run waits.
+    told_wait: String,
 }
 
 impl Actor {
@@ -220,7 +225,8 @@ impl Actor {
         };
         if problem != self.queue_problem {
             self.queue_problem = problem;
-            let delta = view::delta(&self.state, self.seq, &[], self.queue_problem.clone());
+            let delta =
+                view::delta(&self.state, self.seq, &[], self.queue_problem.clone(), self.context.world.clock.now_ms());
             self.context.show(EngineEvent::Changed(delta));
             if usable {
                 self.write_pending();
@@ -274,6 +280,19 @@ impl Actor {
     fn tick(&mut self) {
         if self.write_waiting() && self.state.run.is_some() {
             self.input(Input::Tick, None);
+            self.count_down();
+        }
+    }
+
+    /// Says how long the run still waits, when that reads differently than before.
+    fn count_down(&mut self) {
+        let Some(wait) = chain::run_waits(&self.state) else { return };
+        let left_ms = wait.cooldown.until_ms.saturating_sub(self.context.world.clock.now_ms());
+        let words = wait.words(self.state.days.utc_offset_seconds);
+        let text = format!("{words}, {} left", chain::countdown(left_ms));
+        if text != self.told_wait {
+            self.told_wait.clone_from(&text);
+            self.context.show(EngineEvent::Waiting { left_ms, text });
         }
     }
 
@@ -287,7 +306,7 @@ impl Actor {
                 self.state.apply(event);
             }
             self.post_run();
-            let delta = view::delta(&self.state, self.seq, &events, self.queue_problem.clone());
+            let delta = view::delta(&self.state, self.seq, &events, self.queue_problem.clone(), now);
             self.context.show(EngineEvent::Changed(delta));
             for milestone in view::milestones(&before, &self.state, &events) {
                 tracing::info!(?milestone, "milestone");

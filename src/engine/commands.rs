@@ -107,7 +107,7 @@ async fn state(context: &Context) -> Result<State, ApiError> {
 async fn snapshot(context: &Context) -> Result<Snapshot, ApiError> {
     let (state, seq, problem) = context.state_and_seq().await?;
     let layers = context.world.settings.layers().await;
-    Ok(with_settings(&context.world.root, layers, view::snapshot(&state, seq, problem)))
+    Ok(with_settings(&context.world.root, layers, view::snapshot(&state, seq, problem, context.world.clock.now_ms())))
 }
 
 /// Fills in what comes from the configuration.

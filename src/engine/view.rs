@@ -1,5 +1,6 @@
 //! What front ends see of the state: snapshots, deltas and milestones.
 
+use crate::domain::chain::{self, Reach};
 use crate::domain::decision::DecisionKind;
 use crate::domain::event::{Event, RunId};
 use crate::domain::outcome::Outcome;
@@ -8,13 +9,13 @@ use crate::domain::report::Report;
 use crate::domain::state::{Record, State, effective_status};
 use crate::domain::task::{Task, TaskId};
 use crate::protocol::engine_api::{
-    AttemptView, Delta, EndedRunView, HunkSummary, Milestone, ProposalSummary, RunView, Snapshot, TaskView,
+    AttemptView, AwayView, Delta, EndedRunView, HunkSummary, Milestone, ProposalSummary, RunView, Snapshot, TaskView,
 };
 use std::collections::BTreeSet;
 
-/// Makes the snapshot of a state. Its `settings` are those of the run that is on, and null when none is: then they, as the
+/// Makes the snapshot of a state at a time, which says what counts as today. Its `settings` are those of the run that is on, and null when none is: then they, as the
 /// `agents` always, come from the configuration.
-pub fn snapshot(state: &State, seq: u64, queue_problem: Option<String>) -> Snapshot {
+pub fn snapshot(state: &State, seq: u64, queue_problem: Option<String>, now_ms: i64) -> Snapshot {
     let (decisions, answered) = state.decisions.iter().cloned().partition(|decision| decision.is_open());
     Snapshot {
         seq,
@@ -25,13 +26,15 @@ pub fn snapshot(state: &State, seq: u64, queue_problem: Option<String>) -> Snaps
         run: run_view(state),
         last_run: ended_view(state),
         queue_problem,
+        away: away_views(state, now_ms),
+        today: state.days.used_on(now_ms),
         settings: state.run.as_ref().map(|run| run.settings.effective.clone()).unwrap_or_default(),
         ..Snapshot::default()
     }
 }
 
 /// Makes the delta that brings a snapshot of the state before `events` to the state after.
-pub fn delta(state: &State, seq: u64, events: &[Event], queue_problem: Option<String>) -> Delta {
+pub fn delta(state: &State, seq: u64, events: &[Event], queue_problem: Option<String>, now_ms: i64) -> Delta {
     let touched = touched(state, events);
     let of_decisions = |event: &Event| {
         matches!(event, Event::DecisionRaised { .. } | Event::DecisionAnswered { .. } | Event::DecisionWithdrawn { .. })
@@ -49,6 +52,8 @@ pub fn delta(state: &State, seq: u64, events: &[Event], queue_problem: Option<St
         last_run: ended_view(state),
         queue_problem,
         goals: events.iter().any(reshaped).then(|| state.goals.to_vec()),
+        away: away_views(state, now_ms),
+        today: state.days.used_on(now_ms),
     }
 }
 
@@ -64,7 +69,10 @@ pub fn touched(state: &State, events: &[Event]) -> BTreeSet<TaskId> {
             | Event::TrustRead { .. }
             | Event::RunStarted { .. }
             | Event::RunEnded { .. }
-            | Event::AgentLeft { .. } => return state.order.iter().cloned().collect(),
+            | Event::AgentLeft { .. }
+            | Event::LinkLeft { .. }
+            | Event::LinkCooled { .. }
+            | Event::LinkFreed { .. } => return state.order.iter().cloned().collect(),
             // A question about a check of the configuration holds up every task.
             _ if of_setup(state, event) => return state.order.iter().cloned().collect(),
             _ => touched.extend(subject(state, event)),
@@ -104,6 +112,7 @@ fn subject(state: &State, event: &Event) -> Option<TaskId> {
         | Event::AcceptanceUndone { task }
         | Event::TaskReopened { task }
         | Event::TaskRequeued { task, .. } => Some(task.clone()),
+        Event::UsageCounted { task, .. } | Event::BudgetRaised { task, .. } => task.clone(),
         Event::DecisionRaised { decision } => decision.task.clone(),
         Event::DecisionAnswered { id, .. } | Event::DecisionWithdrawn { id } => state.decision(id)?.task.clone(),
         _ => None,
@@ -170,6 +179,11 @@ pub fn milestones(before: &State, after: &State, events: &[Event]) -> Vec<Milest
             lines.push(Milestone::TaskState { task: id, from, to });
         }
     }
+    let waits = chain::run_waits(after).filter(|wait| chain::run_waits(before).as_ref() != Some(wait));
+    if let Some(wait) = waits {
+        let why = wait.words(offset(after));
+        lines.push(Milestone::Waiting { until_ms: wait.cooldown.until_ms, why });
+    }
     for event in events {
         if let Event::RunEnded { run: RunId(run), reason, union, .. } = event {
             lines.push(Milestone::RunEnded { run: run.clone(), reason: *reason, union: union.clone() });
@@ -187,18 +201,21 @@ fn task_view(state: &State, id: &TaskId) -> Option<TaskView> {
     let attempts = record.map(attempt_views).unwrap_or_default();
     let proposal = record.filter(|_| live.state != LiveState::Done).and_then(proposal_summary);
     let questions = record.map(|record| record.questions.clone()).unwrap_or_default();
-    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions })
+    let used = record.map(|record| record.used).unwrap_or_default();
+    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions, used })
 }
 
 fn attempt_views(record: &Record) -> Vec<AttemptView> {
     let view = |attempt: &crate::domain::state::Attempt| AttemptView {
         number: attempt.number,
         agent: attempt.agent.clone(),
+        model: attempt.model.clone(),
         outcome: attempt.end.as_ref().map(|end| end.outcome),
         detail: attempt.end.as_ref().map(|end| end.detail.clone()).unwrap_or_default(),
         started_at_ms: attempt.started_at_ms,
         ended_at_ms: attempt.ended_at_ms,
         checks: attempt.end.as_ref().map(|end| end.checks.clone()).unwrap_or_default(),
+        used: attempt.end.as_ref().and_then(|end| end.ending.as_ref()).map(|ending| ending.usage).unwrap_or_default(),
     };
     record.attempts.iter().map(view).collect()
 }
@@ -231,6 +248,7 @@ pub fn proposal_summary(record: &Record) -> Option<ProposalSummary> {
 fn run_view(state: &State) -> Option<RunView> {
     let run = state.run.as_ref()?;
     let attempt = run.active.as_ref().and_then(|active| state.attempt(active));
+    let wait = chain::run_waits(state);
     Some(RunView {
         id: run.id.0.clone(),
         started_at_ms: run.started_at_ms,
@@ -239,7 +257,32 @@ fn run_view(state: &State) -> Option<RunView> {
         task: run.active.as_ref().map(|active| active.task.clone()),
         attempt: run.active.as_ref().map(|active| active.number),
         agent: attempt.map(|attempt| attempt.agent.clone()),
+        waiting_until_ms: wait.as_ref().map(|wait| wait.cooldown.until_ms),
+        waiting_why: wait.map(|wait| wait.words(offset(state))),
+        used: run.used,
     })
+}
+
+fn away_views(state: &State, now_ms: i64) -> Vec<AwayView> {
+    let view = |reach: &Reach, why, detail: &str| AwayView {
+        agent: reach.agent.clone(),
+        model: reach.model.clone(),
+        until_ms: None,
+        until: None,
+        why,
+        detail: detail.to_owned(),
+    };
+    let rests = state.chain.cooled.iter().filter(|(_, it)| it.until_ms > now_ms).map(|(reach, it)| AwayView {
+        until_ms: Some(it.until_ms),
+        until: Some(chain::clock(it.until_ms, now_ms, offset(state))),
+        ..view(reach, it.why, &it.detail)
+    });
+    let left = state.run.iter().flat_map(|run| &run.left).map(|(reach, it)| view(reach, it.why, &it.detail));
+    rests.chain(left).collect()
+}
+
+fn offset(state: &State) -> i32 {
+    state.days.utc_offset_seconds
 }
 
 fn ended_view(state: &State) -> Option<EndedRunView> {
@@ -248,6 +291,8 @@ fn ended_view(state: &State) -> Option<EndedRunView> {
         id: last.id.0.clone(),
         reason: last.reason,
         union: last.union.clone(),
+        started_at_ms: last.started_at_ms,
         ended_at_ms: last.ended_at_ms,
+        used: last.used,
     })
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Version of these messages; an engine and a front end with different ones refuse each other.
-pub const API_VERSION: u32 = 1;
+pub const API_VERSION: u32 = 2;
 
 /// The first line of a front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,7 @@ pub enum Command {
     /// Starts the loop; replies `Done`. Refused with `NotTrusted` while a command string is not trusted.
     Start(StartRequest),
     Pause,
+    /// Lets a paused or stopping run go on; one that waits for an agent tries now.
     Resume,
     /// Ends the run after its attempt; with `kill`, at once.
     Stop {
@@ -321,6 +322,8 @@ pub enum EngineEvent {
     Output { task: TaskId, attempt: u32, text: String },
     /// What a planner or an attempt is doing right now.
     Progress { task: Option<TaskId>, attempt: Option<u32>, text: String },
+    /// How long the run still waits, in words that need no clock; comes when they change and may be dropped.
+    Waiting { left_ms: i64, text: String },
     /// Editors answer with `Command::Buffers` at once; the engine waits at most 300 ms.
     BuffersWanted { token: u64 },
     /// A short line for the person.
@@ -362,6 +365,11 @@ pub enum Milestone {
         summary: String,
         findings: Vec<Finding>,
         failure: Option<String>,
+    },
+    /// Nothing can be claimed before a time (milliseconds since the Unix epoch); `resume` tries at once.
+    Waiting {
+        until_ms: i64,
+        why: String,
     },
     TaskState {
         task: TaskId,

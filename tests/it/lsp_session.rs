@@ -306,6 +306,7 @@ fn run() -> RunView {
         task: Some(TaskId::from("a")),
         attempt: Some(2),
         agent: Some("fake".to_owned()),
+        ..RunView::default()
     }
 }
 

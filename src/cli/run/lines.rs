@@ -39,6 +39,7 @@ pub fn line(milestone: &Milestone, style: Style) -> Option<String> {
             };
             format!("{}: review {round} {words}", clean(&task.0))
         }
+        Milestone::Waiting { why, .. } => format!("the run {}; to try now: ralph-sidecar resume", clean(why)),
         Milestone::TaskState { task, to, .. } => match to {
             LiveState::Stale => format!("{}: {}", clean(&task.0), style.yellow("stale")),
             LiveState::Done => format!("{}: {}", clean(&task.0), style.green("done")),
@@ -99,6 +100,7 @@ mod tests {
                 outcome: Outcome::VerifyFailed,
                 detail: "`sh test.sh` failed\nwith \u{1b}[31mstatus 1".into(),
             },
+            Milestone::Waiting { until_ms: 1, why: "waits for claude until 15:04 (rate limited)".into() },
             Milestone::DecisionRequested { decision: samples::decision() },
             Milestone::TaskState { task: task(), from: Some(LiveState::Running), to: LiveState::Blocked },
             Milestone::DecisionResolved { id: samples::decision().id, answer: None },
@@ -116,6 +118,7 @@ mod tests {
         run r1 started
         add-greeting: attempt 1 with claude
         add-greeting: attempt 1 verify_failed: `sh test.sh` failed with ␛[31mstatus 1
+        the run waits for claude until 15:04 (rate limited); to try now: ralph-sidecar resume
         pick-name asks d1: Which name? [1] Ada [2] Grace
         d1 is no longer asked
         add-greeting replies to q1 (how far?): half way

@@ -167,6 +167,17 @@ pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
             parts.push(format!("{} {what}", duration(seconds)));
         }
     }
+    for (name, what) in [("attempt", "an attempt"), ("", "a task"), ("run", "a run"), ("day", "a day")] {
+        let setting = |unit: &str| {
+            &snapshot.settings["limits"][if name.is_empty() { unit.to_owned() } else { format!("{name}_{unit}") }]
+        };
+        parts.extend(setting("usd").as_f64().map(|usd| format!("${usd:.2} {what}")));
+        parts.extend(setting("tokens").as_u64().map(|tokens| format!("{tokens} tokens {what}")));
+    }
+    let capped = ["usd", "run_usd", "day_usd"].iter().any(|name| !snapshot.settings["limits"][*name].is_null());
+    if !parts.is_empty() && !capped {
+        parts.push("no cap on money (`limits.run_usd` sets one)".to_owned());
+    }
     let mut lines = Vec::new();
     if !parts.is_empty() {
         lines.push(format!("limits: {}", parts.join(", ")));
@@ -194,8 +205,16 @@ mod tests {
         let snapshot = Snapshot { settings, ..Snapshot::default() };
         let given = LimitArgs { attempt_seconds: Some(90), ..LimitArgs::default() };
         insta::assert_snapshot!(opening(&snapshot, given).join("\n"), @r"
-        limits: 4 attempts a task, 90 s an attempt, 10 min of silence, 8 h in all
+        limits: 4 attempts a task, 90 s an attempt, 10 min of silence, 8 h in all, no cap on money (`limits.run_usd` sets one)
         ");
+    }
+
+    #[test]
+    fn the_start_tells_the_budgets_in_force() {
+        let limits = json!({ "attempts": 4, "run_usd": 5.0, "usd": 1.5, "day_tokens": 1_000_000, "attempt_usd": null });
+        let snapshot = Snapshot { settings: json!({ "limits": limits }), ..Snapshot::default() };
+        let lines = opening(&snapshot, LimitArgs::default());
+        assert_eq!(lines[0], "limits: 4 attempts a task, $1.50 a task, $5.00 a run, 1000000 tokens a day");
     }
 
     #[test]

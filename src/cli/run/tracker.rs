@@ -17,6 +17,7 @@ pub struct Tracker {
     replied: HashSet<(TaskId, String, String)>,
     runs_started: HashSet<String>,
     runs_ended: HashSet<String>,
+    waited: Option<(i64, String)>,
 }
 
 impl Tracker {
@@ -36,6 +37,10 @@ impl Tracker {
             Milestone::AttemptEnded { task, attempt, .. } => self.ended.insert((task.clone(), *attempt)),
             // Every one that arrives is news: a snapshot does not tell them again.
             Milestone::ReviewRequest { .. } | Milestone::ReviewFeedback { .. } => true,
+            Milestone::Waiting { until_ms, why } => {
+                let wait = Some((*until_ms, why.clone()));
+                std::mem::replace(&mut self.waited, wait.clone()) != wait
+            }
             Milestone::TaskState { task, to, .. } => self.states.insert(task.clone(), *to) != Some(*to),
             Milestone::DecisionRequested { decision } => self.asked.insert(decision.id.clone()),
             Milestone::DecisionResolved { id, .. } => self.resolved.insert(id.clone()),
@@ -70,6 +75,8 @@ impl Tracker {
             let from = self.states.get(task).copied();
             missed.push(Milestone::TaskState { task: task.clone(), from, to: view.state });
         }
+        let wait = snapshot.run.as_ref().and_then(|run| Some((run.waiting_until_ms?, run.waiting_why.clone()?)));
+        missed.extend(wait.map(|(until_ms, why)| Milestone::Waiting { until_ms, why }));
         for decision in snapshot.answered.iter().chain(&snapshot.decisions) {
             missed.push(Milestone::DecisionRequested { decision: decision.clone() });
         }

@@ -104,6 +104,7 @@ impl View for Display {
                 self.subject.clear();
                 self.message("");
             }
+            Milestone::Waiting { why, .. } => self.message(why),
             _ => {}
         }
         Ok(())
@@ -117,6 +118,7 @@ impl View for Display {
                     self.message(last);
                 }
             }
+            EngineEvent::Waiting { text, .. } => self.message(text),
             EngineEvent::Notice { text, .. } => self.note(&one_line(text, 200)),
             _ => {}
         }

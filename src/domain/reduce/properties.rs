@@ -2,18 +2,22 @@
 
 use super::testing::Loop;
 use super::{Effect, Input, MoveResult, decide, pending_effects};
+use crate::domain::budget;
+use crate::domain::chain::{self, Cooldown, Reach};
 use crate::domain::decision::{Answer, DecisionId};
+use crate::domain::ending::{Ending, Scope};
 use crate::domain::event::{AttemptId, Event, HunkRef, Mark, UnionReport};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::{LiveState, live_state, to_fold};
 use crate::domain::report::Report;
+use crate::domain::settings::{AgentFacts, Link};
 use crate::domain::state::State;
 use crate::domain::task::{Status, TaskId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const TASKS: [&str; 4] = ["a", "b", "c", "d"];
-const OUTCOMES: [Outcome; 12] = [
+const OUTCOMES: [Outcome; 20] = [
     Outcome::Verified,
     Outcome::Unchecked,
     Outcome::Incomplete,
@@ -26,30 +30,84 @@ const OUTCOMES: [Outcome; 12] = [
     Outcome::AttemptLost,
     Outcome::Cancelled,
     Outcome::Crashed,
+    Outcome::RateLimited,
+    Outcome::Overloaded,
+    Outcome::Network,
+    Outcome::Auth,
+    Outcome::ModelUnavailable,
+    Outcome::ContextExhausted,
+    Outcome::TimedOut,
+    Outcome::BudgetExceeded,
 ];
 
 /// One thing that happens; what does not fit the moment is refused or means nothing, as in life.
 #[derive(Clone, Debug)]
 enum Step {
-    Queue { statuses: [usize; 4], without: Option<usize>, head_moved: bool },
-    Start { only: Option<usize> },
+    Queue {
+        statuses: [usize; 4],
+        without: Option<usize>,
+        head_moved: bool,
+    },
+    Start {
+        only: Option<usize>,
+    },
     Pause,
     Resume,
-    Stop { kill: bool },
+    Stop {
+        kill: bool,
+    },
     Begin,
-    End { outcome: usize, diff: u8 },
+    /// With the seconds until a limit lifts, as far as it tells, its scope, and what was used.
+    End {
+        outcome: usize,
+        diff: u8,
+        seconds: Option<i64>,
+        model: bool,
+        tokens: u64,
+    },
     Suggest,
-    Answer { decision: usize, option: usize },
-    Retry { task: usize, clean: bool },
-    Mark { task: usize, hunk: usize, mark: usize },
-    Keep { task: usize },
-    SendBack { task: usize },
-    Reopen { task: usize },
-    Found { task: usize },
-    Moved { task: usize, ok: bool },
+    Answer {
+        decision: usize,
+        option: usize,
+    },
+    Retry {
+        task: usize,
+        clean: bool,
+    },
+    Mark {
+        task: usize,
+        hunk: usize,
+        mark: usize,
+    },
+    Keep {
+        task: usize,
+    },
+    SendBack {
+        task: usize,
+    },
+    Reopen {
+        task: usize,
+    },
+    Found {
+        task: usize,
+    },
+    Moved {
+        task: usize,
+        ok: bool,
+    },
     Union,
-    Tick { seconds: i64 },
-    Cancel { task: usize },
+    Tick {
+        seconds: i64,
+    },
+    Cancel {
+        task: usize,
+    },
+    /// A turn that is no attempt ends.
+    Turn {
+        outcome: usize,
+        agent: usize,
+        seconds: Option<i64>,
+    },
     Restart,
 }
 
@@ -63,7 +121,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Resume),
         1 => any::<bool>().prop_map(|kill| Step::Stop { kill }),
         4 => Just(Step::Begin),
-        10 => (0..OUTCOMES.len(), 0..3u8).prop_map(|(outcome, diff)| Step::End { outcome, diff }),
+        10 => (0..OUTCOMES.len(), 0..3u8, prop::option::of(-5..20_000i64), any::<bool>(), 0..60u64).prop_map(
+            |(outcome, diff, seconds, model, tokens)| Step::End { outcome, diff, seconds, model, tokens }
+        ),
         1 => Just(Step::Suggest),
         4 => (0..6usize, 0..5usize).prop_map(|(decision, option)| Step::Answer { decision, option }),
         1 => (task.clone(), any::<bool>()).prop_map(|(task, clean)| Step::Retry { task, clean }),
@@ -76,6 +136,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Union),
         1 => (0..40_000i64).prop_map(|seconds| Step::Tick { seconds }),
         1 => task.prop_map(|task| Step::Cancel { task }),
+        1 => (0..OUTCOMES.len(), 0..2usize, prop::option::of(1..20_000i64))
+            .prop_map(|(outcome, agent, seconds)| Step::Turn { outcome, agent, seconds }),
         1 => Just(Step::Restart),
     ]
 }
@@ -98,6 +160,12 @@ impl Watched {
     fn new() -> Self {
         let mut it = Loop::new("a b:a c:b!high d%2");
         it.settings.chain = vec!["one".into(), "two".into()];
+        let facts = AgentFacts { models: vec!["m".into(), "n".into()], identity: String::new() };
+        it.settings.agents.insert("two".into(), facts);
+        it.settings.retry.cycles = 3;
+        it.settings.budgets.task.tokens = Some(150);
+        it.settings.budgets.run.tokens = Some(400);
+        it.settings.budgets.day.tokens = Some(1_000);
         Self { it, ends: BTreeMap::new(), made: 0, orders: Vec::new() }
     }
 
@@ -127,7 +195,14 @@ impl Watched {
     /// Checks an event against the state it is applied to.
     fn legal(&mut self, state: &State, event: &Event) {
         match event {
-            Event::AttemptStarted { attempt, .. } => {
+            Event::AttemptStarted { attempt, agent, model, .. } => {
+                let link = Link { agent: agent.clone(), model: model.clone() };
+                let run = state.run.as_ref().expect("only a run claims");
+                let rests = |(reach, it): (&Reach, &Cooldown)| reach.covers(&link) && it.until_ms > self.it.now;
+                assert!(!state.chain.cooled.iter().any(rests), "{link} rests, and another is free or it is waited");
+                assert!(!run.left.keys().any(|reach| reach.covers(&link)), "{link} has left");
+                let reached = budget::reached(state, Some(&attempt.task), self.it.now);
+                assert_eq!(reached, None, "nothing may be used on {attempt}");
                 let live = live_state(state, &attempt.task).expect("what is claimed is in the queue");
                 assert_eq!(live.state, LiveState::Ready, "claimed though {}", live.why);
                 let before = state.record(&attempt.task).map_or(0, |record| record.attempts.len());
@@ -163,7 +238,9 @@ impl Watched {
         }
     }
 
-    fn end(&mut self, attempt: AttemptId, outcome: Outcome, diff: u8) {
+    fn end(&mut self, attempt: AttemptId, outcome: Outcome, diff: u8, ending: Option<Ending>) {
+        let failures = |it: &Loop| it.state.record(&attempt.task).map_or(0, |record| record.failures);
+        let before = failures(&self.it);
         let mut end = AttemptEnd::new(outcome, "it ended");
         end.diff_hash = format!("diff{diff}");
         end.failure = Some(["left", "right", "middle"][usize::from(diff) % 3].into());
@@ -175,9 +252,13 @@ impl Watched {
             end.head = Some(format!("head{}", self.made));
             end.hunks = hunks(self.made);
         }
-        let input = Input::Ended { attempt, end };
+        end.ending = ending;
+        let input = Input::Ended { attempt: attempt.clone(), end };
         self.input(input.clone());
         assert_eq!(self.input(input), [], "an end counts once");
+        if !outcome.spends_attempt() {
+            assert!(failures(&self.it) <= before, "{outcome:?} spent an attempt");
+        }
     }
 
     fn begin(&mut self, attempt: &AttemptId) {
@@ -246,11 +327,19 @@ impl Watched {
                     self.begin(&attempt);
                 }
             }
-            Step::End { outcome, diff } => {
+            Step::End { outcome, diff, seconds, model, tokens } => {
                 if let Some(attempt) = self.it.active() {
                     self.begin(&attempt);
-                    self.end(attempt, OUTCOMES[outcome], diff);
+                    let mut ending = self.ending(OUTCOMES[outcome], seconds);
+                    ending.scope = if model { Scope::Model } else { Scope::Agent };
+                    ending.usage.output_tokens = tokens;
+                    self.end(attempt, OUTCOMES[outcome], diff, Some(ending));
                 }
+            }
+            Step::Turn { outcome, agent, seconds } => {
+                let link = self.it.settings.links("reviewer").swap_remove(agent);
+                let ending = self.ending(OUTCOMES[outcome], seconds);
+                self.input(Input::TurnEnded { role: "reviewer".into(), task: None, link, ending });
             }
             Step::Suggest => {
                 if let Some(attempt) = self.it.active() {
@@ -291,6 +380,29 @@ impl Watched {
             Step::Restart => self.it.state = State::fold(&self.it.events),
         }
         self.bounded();
+        self.gets_on();
+    }
+
+    fn ending(&self, outcome: Outcome, seconds: Option<i64>) -> Ending {
+        let failure = Some(outcome).filter(|outcome| chain::is_of_chain(*outcome));
+        let until_ms = seconds.map(|seconds| self.it.now + seconds * 1000);
+        Ending { failure, until_ms, ..Ending::regular("it ended") }
+    }
+
+    /// A run that is on works, is held by a person, waits for a time to come, or for a move or a check of its results.
+    fn gets_on(&self) {
+        let state = &self.it.state;
+        let Some(run) = &state.run else { return };
+        if run.active.is_some() || run.paused || run.finishing {
+            return;
+        }
+        match chain::run_waits(state) {
+            Some(wait) => assert!(wait.cooldown.until_ms > self.it.now, "it waits for what is over"),
+            None => {
+                let on = |effect: &Effect| matches!(effect, Effect::MoveProposal { .. } | Effect::CheckUnion);
+                assert!(pending_effects(state).iter().any(on), "it does nothing: {}", self.it.told());
+            }
+        }
     }
 
     /// A task that failed as often as its limit allows is not ready.
@@ -327,7 +439,7 @@ fn recover(events: &[Event]) -> State {
         }
         match world.orders.remove(0) {
             Effect::RunAttempt { attempt } => {
-                world.end(attempt, Outcome::AttemptLost, 0);
+                world.end(attempt, Outcome::AttemptLost, 0, None);
             }
             Effect::MoveProposal { task } => world.moved(&task, true),
             Effect::CheckUnion => drop(world.input(Input::UnionChecked { report: UnionReport::default() })),
@@ -388,6 +500,59 @@ proptest! {
             }
         }
         prop_assert_eq!(after.unfinished_attempts(), vec![]);
+    }
+
+    #[test]
+    fn a_chain_comes_to_an_end(
+        ends in prop::collection::vec((0..OUTCOMES.len(), 0..3u8, prop::option::of(-5..90_000i64), any::<bool>()), 1..200),
+    ) {
+        let mut watched = Watched::new();
+        watched.it.settings.run_seconds = 100_000_000;
+        watched.input(Input::Start { settings: watched.it.settings.clone(), only: Vec::new() });
+        // No person does anything; time passes when the run waits.
+        for (outcome, diff, seconds, model) in ends {
+            if let Some(attempt) = watched.it.active() {
+                watched.step(Step::End { outcome, diff, seconds, model, tokens: 1 });
+                prop_assert!(watched.it.state.attempt(&attempt).is_some_and(|attempt| attempt.end.is_some()));
+            }
+            if let Some(wait) = chain::run_waits(&watched.it.state) {
+                prop_assert!(wait.cooldown.until_ms > watched.it.now);
+                watched.it.now = wait.cooldown.until_ms;
+                watched.input(Input::Tick);
+                prop_assert!(watched.it.active().is_some(), "when its time comes, it is taken");
+            }
+        }
+        // Then every attempt fails for good: it ends in results or in questions.
+        for number in 0..200u8 {
+            let Some(attempt) = watched.it.active() else { break };
+            watched.begin(&attempt);
+            watched.end(attempt, Outcome::VerifyFailed, number, None);
+        }
+        if watched.it.active().is_none() && watched.it.state.run.as_ref().is_some_and(|run| run.finishing) {
+            watched.input(Input::UnionChecked { report: UnionReport::default() });
+        }
+        prop_assert!(watched.it.state.run.is_none(), "{}", watched.it.told());
+        let settled = |id: &TaskId| live_state(&watched.it.state, id).map(|live| live.state);
+        let open = watched.it.state.open_decisions().count();
+        let ready = TASKS.iter().filter(|id| settled(&TaskId::from(**id)) == Some(LiveState::Ready)).count();
+        prop_assert!(ready == 0 || open > 0, "it gave up without a word: {}", watched.it.told());
+    }
+
+    #[test]
+    fn restarts_change_nothing(steps in prop::collection::vec(step(), 1..40), restarts in prop::collection::vec(any::<bool>(), 40)) {
+        let (mut straight, mut restarted) = (Watched::new(), Watched::new());
+        for (step, restart) in steps.into_iter().zip(restarts) {
+            straight.step(step.clone());
+            restarted.step(step);
+            if restart {
+                let written: Vec<String> =
+                    restarted.it.events.iter().map(|event| serde_json::to_string(event).expect("it serialises")).collect();
+                let read: Vec<Event> = written.iter().map(|line| serde_json::from_str(line).expect("it reads")).collect();
+                restarted.it.state = State::fold(&read);
+            }
+            prop_assert_eq!(&straight.it.state, &restarted.it.state);
+        }
+        prop_assert_eq!(&straight.it.events, &restarted.it.events);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::domain::hunks::HunkId;
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::{live_state, to_fold};
 use crate::domain::report::Report;
-use crate::domain::settings::{Link, RunSettings};
+use crate::domain::settings::{AgentFacts, Link, RunSettings};
 use crate::domain::state::State;
 use crate::domain::task::{Priority, Status, Task, TaskId, VerifyCommand};
 
@@ -23,6 +23,19 @@ pub fn settings() -> RunSettings {
         chain: vec!["one".into()],
         ..RunSettings::default()
     }
+}
+
+/// Makes a loop with a chain: words like `one`, `two/m,n` (with these models).
+pub fn chained(tasks: &str, chain: &str) -> Loop {
+    let mut it = Loop::new(tasks);
+    it.settings.chain.clear();
+    for word in chain.split_whitespace() {
+        let (agent, models) = word.split_once('/').unwrap_or((word, ""));
+        let models = models.split(',').filter(|model| !model.is_empty()).map(str::to_owned).collect();
+        it.settings.chain.push(agent.to_owned());
+        it.settings.agents.insert(agent.to_owned(), AgentFacts { models, identity: String::new() });
+    }
+    it
 }
 
 /// Reads a queue: words like `a`, `b:a,c` (depends on), `c!high`, `d?draft`, `e@agent`, `f%2` (attempts), `g$cmd`.

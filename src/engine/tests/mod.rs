@@ -3,6 +3,7 @@
 mod fakes;
 mod reviews;
 mod turns;
+mod waits;
 
 use super::actor;
 use super::handle::{Events, Handle};

@@ -205,6 +205,7 @@ impl Session {
             EngineEvent::Milestone(milestone) => self.on_milestone(index, milestone),
             EngineEvent::Output { task, attempt, text } => self.on_output(index, task, *attempt, text),
             EngineEvent::Progress { task, attempt, text } => self.on_progress(index, task.as_ref(), *attempt, text),
+            EngineEvent::Waiting { text, .. } => self.on_waiting(index, text),
             EngineEvent::Notice { warning, text } => self.show_message(*warning, text),
         }
     }

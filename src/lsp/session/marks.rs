@@ -113,6 +113,7 @@ mod tests {
             attempts: Vec::new(),
             proposal: Some(proposal),
             questions: Vec::new(),
+            used: Default::default(),
         }
     }
 

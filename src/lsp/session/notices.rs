@@ -116,6 +116,7 @@ impl Session {
             let message = match (&run.task, run.attempt) {
                 (Some(task), Some(attempt)) => format!("{task}, attempt {attempt}"),
                 _ if run.stopping => "stopping".to_owned(),
+                _ if run.waiting_why.is_some() => run.waiting_why.clone().unwrap_or_default(),
                 _ => "choosing a task".to_owned(),
             };
             let message = if run.paused { format!("{message} (paused)") } else { message };
@@ -188,6 +189,7 @@ impl Session {
             Milestone::RunStarted { .. }
             | Milestone::ReviewRequest { .. }
             | Milestone::ReviewFeedback { .. }
+            | Milestone::Waiting { .. }
             | Milestone::TaskState { .. }
             | Milestone::DecisionRequested { .. }
             | Milestone::DecisionResolved { .. } => {}
@@ -197,6 +199,13 @@ impl Session {
     pub(super) fn on_output(&self, index: usize, task: &TaskId, attempt: u32, text: &str) {
         if self.client.output {
             self.notify_attempt(index, task, attempt, "output", text);
+        }
+    }
+
+    /// Counts down in the progress of the run.
+    pub(super) fn on_waiting(&self, index: usize, text: &str) {
+        if let Some(token) = &self.roots[index].run_token {
+            self.outbound.progress(token, Step::Report { message: text.to_owned(), percentage: None });
         }
     }
 

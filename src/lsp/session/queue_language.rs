@@ -91,6 +91,12 @@ impl Session {
                 lens("Resume".to_owned(), Command::Resume);
                 lens("Stop".to_owned(), Command::Stop);
             }
+            Some(run) if run.waiting_why.is_some() => {
+                let why = run.waiting_why.as_deref().unwrap_or_default();
+                lens(format!("The run {why}"), Command::Status);
+                lens("Retry now".to_owned(), Command::Resume);
+                lens("Stop".to_owned(), Command::Stop);
+            }
             Some(run) => {
                 let task = run.task.as_ref().map(|task| format!(": {task}")).unwrap_or_default();
                 lens(format!("Running{task}"), Command::Status);

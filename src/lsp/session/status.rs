@@ -61,7 +61,7 @@ fn sentence(root: &Root, decisions: u32, pending: u32) -> String {
         Some(run) if run.paused => parts.push("paused".to_owned()),
         Some(run) => match (&run.task, run.attempt) {
             (Some(task), Some(attempt)) => parts.push(format!("{task}, attempt {attempt}")),
-            _ => parts.push("running".to_owned()),
+            _ => parts.push(run.waiting_why.clone().unwrap_or_else(|| "running".to_owned())),
         },
         None => {}
     }
@@ -90,6 +90,8 @@ pub fn run(run: &RunView) -> RunStatus {
         task: run.task.as_ref().map(ToString::to_string),
         attempt: run.attempt,
         agent: run.agent.clone(),
+        waiting_until_ms: run.waiting_until_ms,
+        waiting_why: run.waiting_why.clone(),
     }
 }
 

@@ -59,6 +59,10 @@ pub struct RunStatus {
     pub task: Option<String>,
     pub attempt: Option<u32>,
     pub agent: Option<String>,
+    /// When an agent is free again, in milliseconds since the Unix epoch, while all who could work rest.
+    pub waiting_until_ms: Option<i64>,
+    /// For whom, until when in local time, and why.
+    pub waiting_why: Option<String>,
 }
 
 /// A task with what happens to it.

@@ -1,6 +1,7 @@
 //! What front ends see: the snapshot with its parts, and the delta that brings it up to date.
 
 use crate::domain::decision::Decision;
+use crate::domain::ending::Usage;
 use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::Question;
@@ -32,6 +33,28 @@ pub struct Snapshot {
     pub settings: serde_json::Value,
     /// Names of the configured agents.
     pub agents: Vec<String>,
+    /// Agents and models that rest, or have left the run that is on.
+    #[serde(default)]
+    pub away: Vec<AwayView>,
+    /// What was used since local midnight, over all runs.
+    #[serde(default)]
+    pub today: Usage,
+}
+
+/// An agent or a model that is not tried now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwayView {
+    /// Every agent, for want of the network, when absent.
+    pub agent: Option<String>,
+    /// Every model of the agent when absent.
+    pub model: Option<String>,
+    /// When it is tried again, in milliseconds since the Unix epoch; with the next run when absent.
+    pub until_ms: Option<i64>,
+    /// The same in words, in local time.
+    pub until: Option<String>,
+    pub why: Outcome,
+    /// In the agent's own words.
+    pub detail: String,
 }
 
 /// A task with what happens to it.
@@ -46,6 +69,9 @@ pub struct TaskView {
     /// What people asked its agents at work, oldest first.
     #[serde(default)]
     pub questions: Vec<Question>,
+    /// What was used on it, as far as agents tell.
+    #[serde(default)]
+    pub used: Usage,
 }
 
 /// An attempt as shown.
@@ -53,12 +79,18 @@ pub struct TaskView {
 pub struct AttemptView {
     pub number: u32,
     pub agent: String,
+    /// The agent's own default when absent.
+    #[serde(default)]
+    pub model: Option<String>,
     /// Absent while it is on.
     pub outcome: Option<Outcome>,
     pub detail: String,
     pub started_at_ms: i64,
     pub ended_at_ms: Option<i64>,
     pub checks: Vec<CheckResult>,
+    /// What it used, as far as its agent tells; nothing while it is on.
+    #[serde(default)]
+    pub used: Usage,
 }
 
 /// A proposal without its texts.
@@ -115,7 +147,7 @@ pub struct ProposalFile {
 }
 
 /// The run that is on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
     pub id: String,
     pub started_at_ms: i64,
@@ -124,6 +156,14 @@ pub struct RunView {
     pub task: Option<TaskId>,
     pub attempt: Option<u32>,
     pub agent: Option<String>,
+    /// When an agent is free again, in milliseconds since the Unix epoch, while all who could work rest.
+    #[serde(default)]
+    pub waiting_until_ms: Option<i64>,
+    /// For whom, until when in local time, and why: `waits for claude until 15:04 (rate limited)`.
+    #[serde(default)]
+    pub waiting_why: Option<String>,
+    #[serde(default)]
+    pub used: Usage,
 }
 
 /// The run before.
@@ -132,7 +172,11 @@ pub struct EndedRunView {
     pub id: String,
     pub reason: RunEndReason,
     pub union: Option<UnionReport>,
+    #[serde(default)]
+    pub started_at_ms: i64,
     pub ended_at_ms: i64,
+    #[serde(default)]
+    pub used: Usage,
 }
 
 /// The part of a snapshot that changed.
@@ -148,6 +192,10 @@ pub struct Delta {
     pub last_run: Option<EndedRunView>,
     pub queue_problem: Option<String>,
     pub goals: Option<Vec<Goal>>,
+    #[serde(default)]
+    pub away: Vec<AwayView>,
+    #[serde(default)]
+    pub today: Usage,
 }
 
 impl Snapshot {
@@ -160,6 +208,8 @@ impl Snapshot {
         self.run = delta.run;
         self.last_run = delta.last_run;
         self.queue_problem = delta.queue_problem;
+        self.away = delta.away;
+        self.today = delta.today;
         if let Some((open, answered)) = delta.decisions {
             self.decisions = open;
             self.answered = answered;

@@ -160,7 +160,7 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         _ => Status::Todo,
     };
     let why = format!("because of {}", state.as_str());
-    TaskView { task, state, why, attempts: Vec::new(), proposal: None, questions: Vec::new() }
+    TaskView { task, state, why, attempts: Vec::new(), proposal: None, questions: Vec::new(), used: Default::default() }
 }
 
 /// Makes an open question of a task, about line 3 of `src/lib.rs`.
@@ -221,6 +221,8 @@ impl FakeEngine {
             last_run: snapshot.last_run,
             queue_problem: snapshot.queue_problem,
             goals: Some(snapshot.goals),
+            away: snapshot.away,
+            today: snapshot.today,
         };
         drop(self.events.lock().expect("not poisoned").send(Arc::new(EngineEvent::Changed(delta))));
     }
