@@ -192,14 +192,43 @@ mod tests {
 
     #[test]
     fn everything_that_matters_is_on_one_screen() {
-        insta::assert_snapshot!(first().screen(), @"");
-        insta::assert_snapshot!(first().question(), @"");
+        insta::assert_snapshot!(first().screen(), @r"
+        agents, tried in this order:
+          1. codex (/usr/bin/codex): signed in (/home/ann/.codex/auth.json is there)
+          2. opencode (/usr/bin/opencode): it shows at its first request
+        started as implementer:
+          codex app-server
+          opencode acp
+        started as planner:
+          codex app-server
+          opencode acp
+        a start: at most 4 attempts a task, 45 min each, 8 h a run, and $5.00 a task as far as agents tell
+        a write fence holds them to their worktree and their own folders
+        not used:
+          claude: nobody is signed in: run `claude` once and sign in
+          gemini: it is not installed: npm install
+        ");
+        insta::assert_snapshot!(first().question(), @r"
+        No agent is configured here. Found: codex, then opencode. Ralph would start, in worktrees of its own:
+        • codex
+        • acp opencode acp
+        At most 4 attempts a task, 45 min each, 8 h a run, and $5.00 a task as far as agents tell. A write fence holds them to their worktree.
+        ");
     }
 
     #[test]
     fn what_is_written_is_what_was_shown() {
         let first = first();
-        insta::assert_snapshot!(first.text(), @"");
+        let written: Value = serde_json::from_str(&first.text()).expect("JSON");
+        let expected = json!({
+            "version": 1,
+            "agents": { "codex": { "kind": "codex" }, "opencode": { "kind": "acp", "command": ["opencode", "acp"] } },
+            "chains": { "implementer": ["codex", "opencode"] },
+            "limits": { "usd": FIRST_USD },
+            "verify": [],
+            "protect": [],
+        });
+        assert_eq!(written, expected);
         let (config, warnings) = parse_config(&first.text()).expect("a configuration");
         assert_eq!(warnings, vec![]);
         let settings = Settings::resolve(&[(Layer::Repository, config)]);
