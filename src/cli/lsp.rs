@@ -3,9 +3,11 @@
 use super::connect::{self, Mode};
 use super::context::Context;
 use super::error::other;
+use super::init::first::First;
 use crate::engine::handle::Handle;
+use crate::infra::init_files;
 use crate::lsp::serve::{Surroundings, serve};
-use crate::lsp::session::{self, Connector, Located};
+use crate::lsp::session::{self, Connector, FirstConfig, Located};
 use crate::protocol::engine_api::{ApiError, FrontEnd};
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
@@ -76,7 +78,43 @@ impl Connector for Checkouts {
     async fn read(&self, path: &Path) -> Option<String> {
         tokio::fs::read_to_string(path).await.ok()
     }
+
+    async fn propose(&self, root: &Path) -> Result<Option<FirstConfig>, String> {
+        if root.join(CONFIG).exists() {
+            return Ok(None);
+        }
+        let first = First::find().await;
+        if first.proposal.chain.is_empty() {
+            return Err(format!("no agent was found that can be used:\n{}", first.missing().join("\n")));
+        }
+        Ok(Some(FirstConfig {
+            question: first.question(),
+            commands: first.commands(),
+            text: first.text(),
+            chain: first.proposal.chain,
+        }))
+    }
+
+    async fn set_up(&self, root: &Path, first: FirstConfig) -> Result<(), String> {
+        let root = root.to_owned();
+        let written = tokio::task::spawn_blocking(move || {
+            let failed = |error: ApiError| error.to_string();
+            let checkout = connect::discover(&root).map_err(failed)?;
+            let path = root.join(CONFIG);
+            let told = |error: std::io::Error| format!("failed to write {}: {error}", path.display());
+            // First, so that git never shows the new folder.
+            init_files::exclude(&checkout.common_git_dir).map_err(told)?;
+            match init_files::write_new(&path, &first.text).map_err(told)? {
+                true => Ok(()),
+                false => Err(format!("{} was written by someone else just now", path.display())),
+            }
+        });
+        written.await.map_err(|error| format!("failed to write {CONFIG}: {error}"))?
+    }
 }
+
+/// The configuration of a checkout.
+const CONFIG: &str = ".ralph/config.json";
 
 /// Walks up to the checkout without following links, so that the paths stay those the editor uses.
 fn locate(folder: &Path) -> Located {

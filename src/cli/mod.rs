@@ -214,7 +214,7 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, ApiError> {
 
 fn perform(context: &Context, verb: Verb) -> Result<u8, ApiError> {
     match verb {
-        Verb::Init(args) => init::run(context, &args)?,
+        Verb::Init(args) => block_on(context, init::run(context, &args))?,
         Verb::Plan(args) => block_on(context, plan::run(context, args))?,
         Verb::Approve(args) => block_on(context, approve::run(context, args))?,
         Verb::Drop(args) => block_on(context, drop::run(context, args))?,

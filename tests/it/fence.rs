@@ -21,8 +21,9 @@ fn stage(script: &str, verify: &[&str]) -> (Sandbox, String) {
     let mut sandbox = Sandbox::new();
     sandbox.fenced = true;
     sandbox.queue(json!([{"id": "work", "title": "Work", "status": "todo", "verify": verify}]));
-    let agent = sandbox
-        .agent(&format!("cat > /dev/null\nfinished() {{ ralph-sidecar report finished --summary ok; }}\n{script}"));
+    let agent = sandbox.agent(&format!(
+        "cat > /dev/null\n{IDENTITY}\nfinished() {{ ralph-sidecar report finished --summary ok; }}\n{script}"
+    ));
     (sandbox, agent)
 }
 

@@ -352,4 +352,21 @@ mod tests {
         assert_eq!(line(AgentKind::Acp, &["opencode", "acp"], Role::Planner), "opencode acp");
         assert_eq!(line(AgentKind::BuiltIn, &[], Role::Planner), "ralph-sidecar agent ORDER");
     }
+
+    #[test]
+    fn programs_are_found_as_the_system_finds_them() {
+        let folder = tempfile::tempdir().expect("folder");
+        for (name, mode) in [("agent", 0o755), ("data", 0o644)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+        }
+        let path = std::env::join_paths(["/nonexistent".as_ref(), folder.path()]).expect("a path");
+        let find = |program: &str| find_program(program, Some(&path), folder.path()).is_some();
+        for (program, there) in
+            [("agent", true), ("data", false), ("none", false), ("./agent", true), ("./data", false), ("/bin/sh", true)]
+        {
+            assert_eq!(find(program), there, "{program}");
+        }
+    }
 }

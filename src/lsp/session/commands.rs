@@ -146,6 +146,7 @@ impl Session {
             root: root.path.clone(),
             post: self.post.clone(),
             settings: self.settings.clone(),
+            connector: self.connector.clone(),
         })
     }
 
@@ -176,8 +177,18 @@ impl Session {
             agent: params.agent,
             ..PlanRequest::default()
         };
+        let without_agents = request.agent.is_none() && self.has_no_agents(index);
         let progress = self.begin_plan(index, "Planning");
+        if without_agents {
+            return spawn(reply, ending(progress, flow.set_up_and_plan(request)));
+        }
         spawn(reply, ending(progress, flow.plan(request)));
+    }
+
+    /// Tells whether no layer of settings names an agent.
+    fn has_no_agents(&self, index: usize) -> bool {
+        let named = |settings: &Value| settings["agents"].as_object().map(|agents| !agents.is_empty());
+        named(&self.roots[index].snapshot.settings) == Some(false) && named(&self.settings) != Some(true)
     }
 
     /// Makes the draft of a TODO comment of an open document.

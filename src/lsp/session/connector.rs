@@ -15,6 +15,19 @@ pub struct Located {
     pub is_set_up: bool,
 }
 
+/// A first configuration that could be written for a checkout, after a person agreed to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstConfig {
+    /// The agents in order, as the person is offered them.
+    pub chain: Vec<String>,
+    /// Everything they must see before they agree.
+    pub question: String,
+    /// The commands they agree to.
+    pub commands: Vec<String>,
+    /// The text of the file.
+    pub text: String,
+}
+
 /// The session's way to engines and to the disk. Its methods may block and are called off the session's thread.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
@@ -30,4 +43,22 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Reads a file as text, or nothing when it is not there or not UTF-8.
     async fn read(&self, path: &Path) -> Option<String>;
+
+    /// Looks for agents on this machine and proposes a first configuration of a checkout; none where it has one by now.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person: no agent was found, and what to do about each.
+    async fn propose(&self, _root: &Path) -> Result<Option<FirstConfig>, String> {
+        Err("no agent is configured; run `ralph-sidecar init` in a terminal".to_owned())
+    }
+
+    /// Writes a first configuration, private to the user, where there still is none.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person.
+    async fn set_up(&self, _root: &Path, _first: FirstConfig) -> Result<(), String> {
+        Err("the configuration cannot be written from here; run `ralph-sidecar init` in a terminal".to_owned())
+    }
 }

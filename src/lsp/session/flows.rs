@@ -3,7 +3,7 @@
 //! A flow runs in a task of its own and owns everything it needs; it reaches the session only by messages.
 
 use super::queue_edits::{EditQueue, QueueEdit};
-use super::{Internal, PROMPT};
+use super::{Connector, Internal, PROMPT};
 use crate::domain::decision::DecisionId;
 use crate::domain::task::{Status, Task, TaskId};
 use crate::engine::handle::{Handle, unexpected};
@@ -35,6 +35,7 @@ pub struct Flow {
     pub post: mpsc::UnboundedSender<Internal>,
     /// The editor's settings, in the form of the configuration.
     pub settings: Value,
+    pub connector: Arc<dyn Connector>,
 }
 
 impl Flow {
@@ -215,6 +216,30 @@ impl Flow {
         Ok(done(&format!("{count} commands are trusted now")))
     }
 
+    /// Where no agent is configured: finds those of this machine, and with the person's consent writes a first
+    /// configuration and trusts what they were shown. Then plans.
+    pub async fn set_up_and_plan(self, request: PlanRequest) -> FlowResult {
+        let Some(first) = self.connector.propose(&self.root).await? else { return self.plan(request).await };
+        let yes = format!("Use {}", first.chain.join(", "));
+        match self.ask_choice(3, &visible_lines(&first.question), &[&yes, "Not now"]).await {
+            Ok(choice) if choice == yes => {}
+            Ok(_) | Err(NoChoice::Dismissed) => {
+                return Err("nothing was written, and nothing was planned".to_owned());
+            }
+            Err(NoChoice::Impossible) => {
+                return Err(
+                    "no agent is configured, and this editor cannot ask; run `ralph-sidecar init` in a terminal"
+                        .to_owned(),
+                );
+            }
+            Err(NoChoice::Failed(reason)) => return Err(reason),
+        }
+        let commands = first.commands.clone();
+        self.connector.set_up(&self.root, first).await?;
+        self.call(Command::Trust { commands }).await?;
+        self.plan(request).await
+    }
+
     /// Plans and tells the person how that went.
     pub async fn plan(self, mut request: PlanRequest) -> FlowResult {
         if request.goal.trim().is_empty() {
@@ -382,6 +407,11 @@ fn visible(command: &str) -> String {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     command.chars().flat_map(|c| if hidden(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// As [`visible`], line by line.
+fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Makes a result with a sentence.

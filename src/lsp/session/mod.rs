@@ -28,7 +28,7 @@ mod review;
 mod root;
 mod status;
 
-pub use connector::{Connector, Located};
+pub use connector::{Connector, FirstConfig, Located};
 
 use super::capabilities::{ClientCapabilities, initialize_result};
 use super::convert::to_path;

@@ -67,7 +67,7 @@ impl Endpoint {
     /// endpoint that is merely off: that shows at the first question.
     pub async fn find(
         agent: &AgentConfig,
-        var: &dyn Fn(&str) -> Option<String>,
+        var: &(dyn Fn(&str) -> Option<String> + Sync),
         patience: Patience,
         stop: CancellationToken,
     ) -> Result<Self, Unusable> {

@@ -99,7 +99,7 @@ pub async fn probe(agent: &AgentConfig, model: Option<&str>) -> Probe {
 pub(super) async fn probe_with(
     agent: &AgentConfig,
     model: Option<&str>,
-    var: &dyn Fn(&str) -> Option<String>,
+    var: &(dyn Fn(&str) -> Option<String> + Sync),
     patience: Patience,
 ) -> Probe {
     let unreachable = |why: String| Probe::Unreachable { hint: hint(agent), why };

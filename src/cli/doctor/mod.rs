@@ -1,18 +1,20 @@
 //! `ralph-sidecar doctor`: looks for everything that would keep a loop from running, and says what to do about each.
 
-use super::context::Context;
-use super::error::exit_code;
-use super::output;
-use super::style::{Style, clean};
+mod agents;
+
+use crate::cli::context::Context;
+use crate::cli::error::exit_code;
+use crate::cli::output;
+use crate::cli::style::{Style, clean};
 use crate::infra::paths::{Homes, StatePaths};
 use crate::infra::repository::Repository;
-use crate::protocol::config::{AgentKind, Config, Layer, Settings, parse_config};
+use crate::infra::sandbox::{self, Support};
+use crate::protocol::config::{Config, Layer, Settings, parse_config};
 use crate::protocol::engine_api::{ApiError, ErrorKind, Snapshot};
 use clap::Args;
 use serde::Serialize;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Options of `doctor`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<u8, ApiError> {
     let findings = examine(context).await;
     let ill = findings.iter().any(|finding| finding.health == Health::Problem);
     if args.json {
-        output::json(&serde_json::json!({ "version": super::documents::DOCUMENT_VERSION, "findings": findings }))?;
+        output::json(&serde_json::json!({ "version": crate::cli::documents::DOCUMENT_VERSION, "findings": findings }))?;
     } else {
         output::out(&text(&findings, context.style));
     }
@@ -86,8 +88,8 @@ pub fn text(findings: &[Finding], style: Style) -> String {
             Health::Problem => style.red("problem"),
         };
         out.push_str(&format!("{mark} {}: {}\n", finding.what, clean(&finding.message)));
-        if let Some(hint) = &finding.hint {
-            out.push_str(&format!("        {}\n", clean(hint)));
+        for line in finding.hint.iter().flat_map(|hint| hint.lines()) {
+            out.push_str(&format!("        {}\n", clean(line)));
         }
     }
     out
@@ -102,7 +104,8 @@ async fn examine(context: &Context) -> Vec<Finding> {
     preflight(&repository, &mut findings);
     state(&repository, &mut findings);
     let settings = configuration(&repository, &mut findings);
-    agents(&settings, std::env::var_os("PATH").as_deref(), repository.workdir(), &mut findings);
+    findings.push(fence());
+    agents::examine(&settings, repository.workdir(), &mut findings).await;
     match context.connect().await {
         Ok(handle) => match handle.snapshot().await {
             Ok(snapshot) => {
@@ -114,6 +117,33 @@ async fn examine(context: &Context) -> Vec<Finding> {
         Err(error) => findings.push(Finding::of_error("engine", error)),
     }
     findings
+}
+
+/// Tells whether agents are held to what they may write to.
+fn fence() -> Finding {
+    match sandbox::support() {
+        Support::Held { abi } => {
+            let words =
+                format!("Landlock, version {abi} of its interface; agents and checks write only where their work is");
+            // What each version added.
+            let gap = match abi {
+                1 => Some(
+                    "moving files between folders fails, and files elsewhere can be cut to nothing; Linux 6.2 mends both",
+                ),
+                2 => Some("files elsewhere can be cut to nothing; Linux 6.2 mends that"),
+                _ => None,
+            };
+            match gap {
+                Some(gap) => Finding { hint: Some(gap.to_owned()), ..Finding::note("fence", words) },
+                None => Finding::fine("fence", words),
+            }
+        }
+        Support::Open { why } => {
+            let note = Finding::note("fence", format!("there is none: {why}"));
+            let hint = "an agent can do anything on this machine that you can do; what changed outside is asked about";
+            Finding { hint: Some(hint.to_owned()), ..note }
+        }
+    }
 }
 
 fn preflight(repository: &Repository, findings: &mut Vec<Finding>) {
@@ -184,47 +214,11 @@ fn read_config(path: &Path, findings: &mut Vec<Finding>) -> Option<Config> {
     }
 }
 
-fn agents(settings: &Settings, path: Option<&std::ffi::OsStr>, root: &Path, findings: &mut Vec<Finding>) {
-    if settings.agents.is_empty() {
-        let note = Finding::note("agents", "the configuration names none");
-        let hint = "ralph-sidecar init --agent COMMAND, or at each start: run --agent 'command:PROGRAM ARGS'";
-        findings.push(Finding { hint: Some(hint.to_owned()), ..note });
-    }
-    for (name, agent) in &settings.agents {
-        let found = match agent.kind {
-            AgentKind::Command | AgentKind::Acp | AgentKind::Claude | AgentKind::Codex => {
-                agent.program().first().and_then(|program| find_program(program, path, root))
-            }
-            AgentKind::BuiltIn => std::env::current_exe().ok(),
-            AgentKind::Scripted => agent.script.as_ref().map(|script| root.join(script)).filter(|path| path.is_file()),
-        };
-        findings.push(match found {
-            Some(path) => Finding::fine("agents", format!("{name}: {}", path.display())),
-            None => {
-                let program = agent.program().first().or(agent.script.as_ref()).cloned().unwrap_or_default();
-                let problem = Finding::problem("agents", format!("{name}: `{program}` was not found"));
-                Finding { hint: Some("install it, or put its folder on PATH".to_owned()), ..problem }
-            }
-        });
-    }
-}
-
-/// Finds a program as the system would: with a slash relative to the root, else in the folders of `PATH`.
-fn find_program(program: &str, path: Option<&std::ffi::OsStr>, root: &Path) -> Option<PathBuf> {
-    let executable = |path: &PathBuf| {
-        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return Some(root.join(program)).filter(executable);
-    }
-    std::env::split_paths(path?).map(|folder| folder.join(program)).find(executable)
-}
-
 fn queue(snapshot: &Snapshot) -> Vec<Finding> {
     match &snapshot.queue_problem {
         Some(problem) => vec![Finding::problem("queue", problem.clone())],
         None => {
-            vec![Finding::fine("queue", super::style::count(snapshot.tasks.len(), "task", "tasks"))]
+            vec![Finding::fine("queue", crate::cli::style::count(snapshot.tasks.len(), "task", "tasks"))]
         }
     }
 }
@@ -243,23 +237,6 @@ mod tests {
         problem agents: a: `a` was not found
                 install it
         ");
-    }
-
-    #[test]
-    fn programs_are_found_as_the_system_finds_them() {
-        let folder = tempfile::tempdir().expect("folder");
-        for (name, mode) in [("agent", 0o755), ("data", 0o644)] {
-            let path = folder.path().join(name);
-            std::fs::write(&path, "").expect("written");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
-        }
-        let path = std::env::join_paths(["/nonexistent".as_ref(), folder.path()]).expect("a path");
-        let find = |program: &str| find_program(program, Some(&path), folder.path()).is_some();
-        for (program, there) in
-            [("agent", true), ("data", false), ("none", false), ("./agent", true), ("./data", false), ("/bin/sh", true)]
-        {
-            assert_eq!(find(program), there, "{program}");
-        }
     }
 
     #[test]
