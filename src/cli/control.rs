@@ -84,8 +84,11 @@ pub async fn steer(context: &Context, args: SteerArgs) -> Result<(), ApiError> {
         output::line(&format!("asked; the answer will be in `ralph-sidecar status` and `ralph-sidecar log {name}`"));
         return Ok(());
     }
-    context.connect().await?.tell(Command::Steer { task: task.clone(), text: args.text }).await?;
-    output::line(&format!("the next attempt of {} will read it", clean(&task.0)));
+    let handle = context.connect().await?;
+    handle.tell(Command::Steer { task: task.clone(), text: args.text }).await?;
+    let at_work = handle.snapshot().await?.run.is_some_and(|run| run.task.as_ref() == Some(&task));
+    let also = if at_work { "the agent at work hears it with its next report, and " } else { "" };
+    output::line(&format!("{also}the next attempt of {} will read it", clean(&task.0)));
     Ok(())
 }
 

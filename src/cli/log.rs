@@ -57,10 +57,12 @@ pub async fn run(context: &Context, args: LogArgs) -> Result<(), ApiError> {
 fn exchange(view: Option<&TaskView>, attempt: Option<u32>) -> String {
     let Some(view) = view else { return String::new() };
     let attempt = attempt.or_else(|| view.attempts.last().map(|attempt| attempt.number));
+    let ended = view.attempts.iter().any(|it| Some(it.number) == attempt && it.outcome.is_some());
+    let none = if ended { "(no answer)" } else { "(no answer yet)" };
     let asked = view.questions.iter().filter(|question| Some(question.attempt) == attempt);
     asked
         .map(|question| {
-            let answer = question.answer.as_deref().unwrap_or("(no answer yet)");
+            let answer = question.answer.as_deref().unwrap_or(none);
             format!("\n{} you asked: {}\n{} it said: {answer}\n", question.id, question.text, question.id)
         })
         .collect()

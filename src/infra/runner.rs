@@ -1,17 +1,13 @@
 //! Processes and mailboxes as the engine asks for them: supervised processes, folders in the state directory.
 
 use super::durable::atomic_write;
-use super::mailbox::{self, INBOX, MAILBOX, MailboxError, Reader, Taken};
+use super::mailbox::{self, AttemptMail, INBOX, MailboxError, Reader};
 use super::supervisor::{
     Adopted, End, ExitRecord, SpawnFailure, Status, StopSignal, StoppedBy, SuperviseError, SuperviseSpec, Supervised,
     sweep,
 };
-use super::watch::FolderWatch;
 use crate::domain::inbox::InboxMessage;
-use crate::domain::report::Report;
-use crate::engine::ports::{
-    Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Processes, Running, Stopper,
-};
+use crate::engine::ports::{Mail, PortError, PortResult, ProcessEnd, ProcessOrder, Processes, Running, Stopper};
 use crate::protocol::config::StopStep;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -173,8 +169,7 @@ impl Processes for Runner {
             Reader::open_of(&path, &nonce)
         })
         .await?;
-        let watch = reader.watch();
-        Ok((folder, Box::new(Mailbox { reader: Some(reader), watch })))
+        Ok((folder, Box::new(AttemptMail::new(reader))))
     }
 
     async fn deliver(&self, key: &str, number: u32, message: &InboxMessage) -> PortResult<()> {
@@ -377,64 +372,4 @@ async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, MailboxErro
     let done = tokio::task::spawn_blocking(act).await;
     let result = done.map_err(|error| PortError::new(format!("use the mailbox: {error}")))?;
     result.map_err(|error| PortError::new(error.to_string()))
-}
-
-/// The mailbox of an attempt.
-struct Mailbox {
-    /// Absent only while a blocking call has it.
-    reader: Option<Reader<Report>>,
-    watch: FolderWatch,
-}
-
-impl Mailbox {
-    async fn with<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Reader<Report>) -> Result<T, MailboxError> + Send + 'static,
-    ) -> PortResult<T> {
-        let mut reader = self.reader.take().ok_or_else(|| PortError::new("use the mailbox: it broke before"))?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = act(&mut reader);
-            (reader, result)
-        });
-        let (reader, result) = done.await.map_err(|error| PortError::new(format!("read the mailbox: {error}")))?;
-        self.reader = Some(reader);
-        result.map_err(|error| PortError::new(error.to_string()))
-    }
-}
-
-#[async_trait]
-impl Mail for Mailbox {
-    async fn take(&mut self) -> PortResult<Vec<MailItem>> {
-        let mut items = Vec::new();
-        loop {
-            let taken = self.with(Reader::take).await?;
-            if taken.is_empty() {
-                return Ok(items);
-            }
-            for item in taken {
-                match item {
-                    Taken::Message { seq, envelope } => {
-                        items.push(MailItem::Report { id: envelope.id, seq, report: envelope.body });
-                    }
-                    Taken::Corrupt { seq, file, reason } => {
-                        self.with(move |reader| reader.ack(seq)).await?;
-                        items.push(MailItem::Poisoned { detail: format!("{reason} (kept as {})", file.display()) });
-                    }
-                }
-            }
-        }
-    }
-
-    async fn acknowledge(&mut self, seq: u64) -> PortResult<()> {
-        self.with(move |reader| reader.ack(seq)).await
-    }
-
-    async fn arrived(&mut self) {
-        self.watch.changed().await;
-    }
-}
-
-/// Returns the mailbox of the attempt this process runs in.
-pub fn own_mailbox() -> Option<PathBuf> {
-    std::env::var_os(MAILBOX).map(PathBuf::from)
 }

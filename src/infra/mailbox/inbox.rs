@@ -44,7 +44,10 @@ impl Inbox {
     /// [`MailboxError::Busy`] when somebody else keeps it, and errors of the system; no word is lost by either.
     pub fn open(mailbox: &Path) -> Result<Self, MailboxError> {
         let folder = mailbox.join(INBOX);
-        let missing = |error: &MailboxError| matches!(error, MailboxError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let missing = |error: &MailboxError| match error {
+            MailboxError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        };
         if Folder::open(folder.clone()).is_err_and(|error| missing(&error)) {
             return Ok(Self { reader: None, handed: Vec::new() });
         }

@@ -14,6 +14,7 @@ mod deliver;
 mod folder;
 mod inbox;
 mod log;
+mod mail;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use folder::Folder;
 
 pub use deliver::deliver;
 pub use inbox::{INBOX, Inbox, deliver_to_inbox};
+pub use mail::AttemptMail;
 pub use reader::{Reader, Taken};
 
 /// The environment variable that tells an agent's helpers where its mailbox is.
