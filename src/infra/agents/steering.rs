@@ -1,8 +1,8 @@
 //! Words of a person for an agent that is at work, taken from the attempt's inbox as they arrive.
 
-use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::infra::mailbox::{Inbox, MailboxError};
 use crate::infra::watch::FolderWatch;
+use crate::protocol::report_tools::{Way, unread};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ impl Steering {
         Self { inbox: mailbox.map(|mailbox| (mailbox.clone(), Inbox::watch(&mailbox))) }
     }
 
-    /// Waits for words, oldest first; for ever where none can come. Can be cancelled: words that were not returned come
-    /// again.
-    pub(super) async fn next(&mut self) -> Vec<String> {
+    /// Waits for words, and returns them as the agent reads them; waits for ever where none can come. Can be cancelled:
+    /// words that were not returned come again.
+    pub(super) async fn next(&mut self) -> String {
         let Some((mailbox, watch)) = &self.inbox else { return std::future::pending().await };
         loop {
             match take(mailbox) {
-                Ok(words) if words.is_empty() => watch.changed().await,
-                Ok(words) => return words,
+                Ok(None) => watch.changed().await,
+                Ok(Some(words)) => return words,
                 Err(error) => {
                     tracing::warn!(%error, "the inbox cannot be read");
                     tokio::time::sleep(LOOK_AGAIN).await;
@@ -39,29 +39,17 @@ impl Steering {
 }
 
 /// Takes what is in the inbox and remembers that it was handed on.
-fn take(mailbox: &Path) -> Result<Vec<String>, MailboxError> {
+fn take(mailbox: &Path) -> Result<Option<String>, MailboxError> {
     let mut inbox = Inbox::open(mailbox)?;
-    let words = inbox.unread()?.iter().map(in_words).collect();
+    let words = unread(&inbox.unread()?, Way::Tool);
     inbox.acknowledge()?;
     Ok(words)
-}
-
-/// Returns the message as the agent reads it.
-fn in_words(message: &InboxMessage) -> String {
-    match message.kind {
-        InboxKind::Steer => message.text.clone(),
-        InboxKind::Query => format!(
-            "A question, which changes nothing about your task. Answer it with the tool `reply` (or `ralph-sidecar report \
-             reply --to {id} --text TEXT`), to `{id}`, and go on with your work:\n\n{text}",
-            id = message.id,
-            text = message.text
-        ),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::inbox::{InboxKind, InboxMessage};
     use crate::infra::mailbox::{create, deliver_to_inbox};
 
     fn message(id: &str, kind: InboxKind, text: &str) -> InboxMessage {
@@ -74,11 +62,11 @@ mod tests {
         create(folder.path()).expect("a mailbox");
         let mut steering = Steering::new(Some(folder.path().to_path_buf()));
         deliver_to_inbox(folder.path(), &message("s1", InboxKind::Steer, "use tabs"), 0).expect("delivered");
-        assert_eq!(steering.next().await, ["use tabs"]);
+        assert!(steering.next().await.contains("\nuse tabs\n"));
         let (words, ()) = tokio::join!(steering.next(), async {
             deliver_to_inbox(folder.path(), &message("q2", InboxKind::Query, "how far?"), 0).expect("delivered");
         });
-        assert!(words[0].contains("`q2`") && words[0].ends_with("how far?"), "{words:?}");
-        assert_eq!(take(folder.path()).expect("read"), [""; 0]);
+        assert!(words.contains("[q2] question") && words.contains("how far?") && !words.contains("tabs"), "{words}");
+        assert_eq!(take(folder.path()).expect("read"), None);
     }
 }

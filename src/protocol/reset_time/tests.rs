@@ -115,9 +115,12 @@ fn a_time_that_the_clocks_skip_is_the_one_after() {
     assert_eq!(lifts.to_string(), "2026-03-29T01:30:00Z");
 }
 
+/// Headers, and when the limit lifts by them.
+type Row = (&'static [(&'static str, &'static str)], Option<&'static str>);
+
 #[test]
 fn times_in_headers() {
-    let table: &[(&[(&str, &str)], Option<&str>)] = &[
+    let table: &[Row] = &[
         (&[("Retry-After", "3600")], Some("2026-11-21T15:00:00Z")),
         (&[("retry-after", "Sat, 21 Nov 2026 15:00:00 GMT")], Some("2026-11-21T15:00:00Z")),
         (&[("retry-after-ms", "250"), ("retry-after", "1")], Some("2026-11-21T14:00:00.25Z")),

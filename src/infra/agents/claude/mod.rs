@@ -128,10 +128,8 @@ impl Turn {
                 },
                 () = stop.cancelled() => Some(Stopped::ByPerson),
                 words = steering.next(), if self.input.is_some() => {
-                    for text in words {
-                        session.note(format!("said to it: {}", clip(&text, RAW)));
-                        self.send(&text);
-                    }
+                    session.note(format!("said to it: {}", clip(&words, RAW)));
+                    self.send(&words);
                     None
                 }
                 () = tokio::time::sleep_until(overdue), if result_since.is_some() => Some(Stopped::AfterResult),

@@ -79,7 +79,7 @@ fn config(order: &DriveOrder, server: &McpServer, without: &[String]) -> Value {
     let ours = json!({ "command": server.command, "args": server.args, "env": server.env });
     config.insert(format!("mcp_servers.{MCP_NAME}"), ours);
     config.insert("check_for_update_on_startup".into(), json!(false));
-    // The profile of a login shell may set PATH anew, and then our command to report is not found.
+    // A login shell would read the profile again and lose our PATH, and with it the command for reports.
     config.insert("allow_login_shell".into(), json!(false));
     if !inherits(order) {
         // A program that is run at the end of every turn.
@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(method, "thread/start");
         assert_eq!(parameters["config"]["mcp_servers.ralph"]["env"]["RALPH_NONCE"], "secret");
         assert_eq!((&parameters["cwd"], &parameters["approvalPolicy"]), (&json!("/slot"), &json!("never")));
+        assert_eq!(parameters["config"]["allow_login_shell"], false);
         assert_eq!(parameters.get("model"), None);
     }
 

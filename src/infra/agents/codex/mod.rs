@@ -170,9 +170,7 @@ impl Turn {
                 },
                 () = stop.cancelled() => Some(Stopped::ByPerson),
                 words = steering.next(), if may_steer => {
-                    for text in words {
-                        self.steer(session, &text);
-                    }
+                    self.steer(session, &words);
                     None
                 }
                 () = sleep_until(self.answer_due), if self.phase != Phase::On => Some(Stopped::Mute(self.phase.name())),
