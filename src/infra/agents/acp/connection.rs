@@ -86,6 +86,11 @@ impl Reply {
         self.send(json!({ "action": "decline" }));
     }
 
+    /// Says that it is done, with nothing to add.
+    pub fn done(self) {
+        self.send(json!({}));
+    }
+
     pub fn not_offered(self) {
         // An agent that has gone needs no answer; so in the next function.
         let _ = self.0.respond_with_error(Error::method_not_found());

@@ -175,13 +175,9 @@ async fn converse(turn: &mut Turn<'_>, launch: &Launch, open: &mut Opened) -> Re
     let mut asked = turn.link.initialize();
     let abilities = match turn.wait(&mut asked, Some(limits.initialize)).await {
         Waited::Silent => return Err(turn.no_protocol(&format!("{} s went by", limits.initialize.as_secs()))),
+        Waited::Answered(Err(error)) if !error.gone => return Err(not_agreed(&error)),
         waited => settled(turn, waited).await?,
     };
-    if abilities["protocolVersion"] != 1 {
-        let detail =
-            format!("the agent speaks version {} of the protocol, not version 1", abilities["protocolVersion"]);
-        return Err(Ending::failed(Outcome::InvalidOutput, detail));
-    }
     if turn.program == Program::Other {
         turn.program = Program::of(abilities["agentInfo"]["name"].as_str());
     }
@@ -198,6 +194,19 @@ async fn converse(turn: &mut Turn<'_>, launch: &Launch, open: &mut Opened) -> Re
     };
     turn.session.say(&started);
     prompt(turn, &session).await
+}
+
+/// Returns the ending of an agent that answered `initialize` with an error, or with a version that is not ours, which the
+/// connection refuses.
+fn not_agreed(error: &RpcError) -> Ending {
+    let ending = Told::by_error(error).ending(&clock());
+    match ending.failure {
+        Some(Outcome::Crashed) => Ending::failed(
+            Outcome::InvalidOutput,
+            format!("the agent does not agree to speak version 1 of the protocol: {}", ending.detail),
+        ),
+        _ => ending,
+    }
 }
 
 /// Opens the session of the order again where the agent can, and else a fresh one.

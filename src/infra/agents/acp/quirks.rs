@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; it takes 2 s to end with its input |
 //! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code |
-//! | opencode 1.18.33 | errors name only the class of its own error; calls `fs/write_text_file` though it was not offered |
+//! | opencode 1.18.33 | errors name only the class of its own error; tells editors of each edit by `fs/write_text_file`, offered or not, and writes the file itself; a refusal costs pages of its own source on its other stream |
 //! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
 //! | the older adapters | do not end with their input |
 
@@ -52,6 +52,11 @@ impl Program {
             Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
             Self::Codex | Self::Other => &[],
         }
+    }
+
+    /// Tells whether a request that was not offered only tells us of what the agent does itself.
+    pub fn only_tells(self, method: &str) -> bool {
+        self == Self::OpenCode && method == "fs/write_text_file"
     }
 
     /// How long it gets to end after its input has ended.
@@ -125,10 +130,14 @@ impl Signs {
         }
     }
 
-    /// The failure behind a turn that looks regular, from the typed error and else from the words.
+    /// The failure behind a turn that looks regular: from the words, which are the agent's own and about what came of all
+    /// its tries, and else from the typed error of one of them.
     fn hidden(&self, words: &str, clock: &Clock) -> Ending {
+        let ending = Told::new(words, &Value::Null, 0).ending(clock);
+        if ending.failure != Some(Outcome::Crashed) {
+            return ending;
+        }
         let mut error = self.error.clone();
-        // That is about a try, and the words are about what came of all of them.
         if let Some(fields) = error.as_object_mut() {
             fields.retain(|name, _| name == "codexErrorInfo");
         }

@@ -206,6 +206,7 @@ impl<'a> Turn<'a> {
                 reply.decline();
                 self.ask(report);
             }
+            Incoming::Unknown { method, reply } if self.program.only_tells(&method) => reply.done(),
             Incoming::Unknown { method, reply } => {
                 self.session.note(format!("the agent asked for `{method}`, which it was not offered"));
                 reply.not_offered();

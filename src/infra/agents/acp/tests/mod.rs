@@ -186,3 +186,13 @@ impl Write for Out {
         Ok(())
     }
 }
+
+#[test]
+fn folders_below_home_are_written_with_a_tilde() {
+    let home = std::path::Path::new("/home/x");
+    let rows = [("~", "/home/x"), ("~/.cache", "/home/x/.cache"), ("~other/x", "~other/x"), ("/tmp/~", "/tmp/~")];
+    for (written, expected) in rows {
+        assert_eq!(super::below_home(written, Some(home)), PathBuf::from(expected), "{written}");
+    }
+    assert_eq!(super::below_home("~/x", None), PathBuf::from("~/x"));
+}

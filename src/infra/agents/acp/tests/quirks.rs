@@ -86,6 +86,9 @@ fn codex_tells_a_failure_by_its_status_and_its_last_words() {
     let rows = [
         (Outcome::RateLimited, vec![retry(429)], "exceeded retry limit, last status: 429 Too Many Requests"),
         (Outcome::Overloaded, vec![retry(529)], "unexpected status 529 <unknown status code>: Overloaded"),
+        // A try that went wrong for another reason, and words that tell nothing.
+        (Outcome::ContextExhausted, vec![retry(529)], "ran out of room in the model's context window."),
+        (Outcome::Overloaded, vec![retry(529)], "it went wrong"),
         (Outcome::Overloaded, vec![], "Selected model is at capacity. Please try a different model."),
         (Outcome::Overloaded, vec![], "We're currently experiencing high demand, try later"),
         (Outcome::ContextExhausted, vec![], "ran out of room in the model's context window."),

@@ -68,7 +68,7 @@ async fn a_program_that_does_not_speak_the_protocol_is_told_with_what_it_printed
     }
     let played = play(r#"next; answer '{"protocolVersion":2}'; next"#).run().await;
     assert_eq!(played.ending.failure, Some(Outcome::InvalidOutput));
-    assert!(played.ending.detail.contains("version 2"), "{}", played.ending.detail);
+    assert!(played.ending.detail.contains("version 1 of the protocol"), "{}", played.ending.detail);
     let played = play(r#"hello; next; answer '{}'; next"#).run().await;
     assert_eq!(played.ending.failure, Some(Outcome::InvalidOutput), "{}", played.ending.detail);
 }
@@ -214,6 +214,22 @@ async fn a_question_by_form_becomes_one_for_a_person_and_what_was_not_offered_is
 }
 
 #[tokio::test]
+async fn an_agent_that_only_tells_of_its_edits_is_not_disturbed() {
+    let script = r#"next; answer '{"protocolVersion":1,"agentInfo":{"name":"OpenCode"}}'; next; answer '{"sessionId":"s1"}'; next; first=$id
+        request 83 fs/write_text_file '{"sessionId":"s1","path":"/x","content":"y"}'; next
+        say done; id=$first; end"#;
+    let played = play(script).run().await;
+    assert!(
+        played.heard.lines().any(|line| line.contains(r#""id":83,"#) && line.contains("result")),
+        "{}",
+        played.heard
+    );
+    assert_eq!((played.ending.failure, played.notes().as_str()), (None, ""));
+    let other = play(&script.replace("OpenCode", "other")).run().await;
+    assert!(other.heard.contains("-32601"), "{}", other.heard);
+}
+
+#[tokio::test]
 async fn a_stop_cancels_the_turn_and_is_over_in_four_seconds() {
     let scripts = [
         // As agents should, as some do not, and as none should.
@@ -270,11 +286,10 @@ async fn a_bound_ends_the_turn_after_the_step_it_is_in() {
 
 #[tokio::test]
 async fn an_agent_that_ignores_the_end_of_its_input_is_ended() {
-    for script in ["open; say done; answer '{\"stopReason\":\"end_turn\"}'; while :; do sleep 1; done"] {
-        for trap in ["", "trap '' TERM; "] {
-            let played = play(&format!("{trap}{script}")).run().await;
-            assert_eq!(played.ending.failure, None, "{}", played.ending.detail);
-            assert!(played.took < Duration::from_secs(6), "{:?}", played.took);
-        }
+    let script = "open; say done; answer '{\"stopReason\":\"end_turn\"}'; while :; do sleep 1; done";
+    for trap in ["", "trap '' TERM; "] {
+        let played = play(&format!("{trap}{script}")).run().await;
+        assert_eq!(played.ending.failure, None, "{}", played.ending.detail);
+        assert!(played.took < Duration::from_secs(6), "{:?}", played.took);
     }
 }
