@@ -23,6 +23,9 @@ pub struct SteerArgs {
     /// What the agent should know.
     #[arg(value_name = "TEXT")]
     pub text: String,
+    /// Ask instead: the agent that is at work answers and goes on as it was.
+    #[arg(long)]
+    pub ask: bool,
 }
 
 /// Options of `retry`.
@@ -68,15 +71,24 @@ pub async fn stop(context: &Context, args: StopArgs) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Gives words to the next attempt of a task.
+/// Gives words to the agent at work on a task and to the next attempt, or asks the one at work.
 ///
 /// # Errors
 ///
-/// When there is no such task.
+/// When there is no such task, or nobody at work on it to ask.
 pub async fn steer(context: &Context, args: SteerArgs) -> Result<(), ApiError> {
     let task = TaskId(args.task);
-    context.connect().await?.tell(Command::Steer { task: task.clone(), text: args.text }).await?;
-    output::line(&format!("the next attempt of {} will read it", clean(&task.0)));
+    if args.ask {
+        context.connect().await?.tell(Command::Ask { task: task.clone(), text: args.text }).await?;
+        let name = clean(&task.0);
+        output::line(&format!("asked; the answer will be in `ralph-sidecar status` and `ralph-sidecar log {name}`"));
+        return Ok(());
+    }
+    let handle = context.connect().await?;
+    handle.tell(Command::Steer { task: task.clone(), text: args.text }).await?;
+    let at_work = handle.snapshot().await?.run.is_some_and(|run| run.task.as_ref() == Some(&task));
+    let also = if at_work { "the agent at work hears it with its next report, and " } else { "" };
+    output::line(&format!("{also}the next attempt of {} will read it", clean(&task.0)));
     Ok(())
 }
 

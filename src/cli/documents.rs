@@ -77,6 +77,7 @@ fn task(view: &TaskView) -> Value {
         "goal": view.task.goal,
         "origin": view.task.origin,
         "attempts": view.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "questions": view.questions,
     })
 }
 

@@ -23,6 +23,7 @@ mod hunk_numbers;
 mod init;
 mod log;
 pub mod lsp;
+mod mcp;
 mod output;
 mod plan;
 pub mod render_diff;
@@ -103,7 +104,7 @@ pub enum Verb {
     Resume,
     /// End the run after its attempt.
     Stop(control::StopArgs),
-    /// Tell the next attempt of a task something.
+    /// Tell the agent of a task something, or ask it.
     Steer(control::SteerArgs),
     /// Let a task that gave up try again.
     Retry(control::RetryArgs),
@@ -123,6 +124,8 @@ pub enum Verb {
     /// Tell the engine about your attempt; for agents.
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Serve the tools through which an agent reports, over standard input and output; started by the agent.
+    Mcp,
     /// Serve an editor over standard input and output; started by the editor.
     Lsp,
     /// Be the engine of this repository; started by the others.
@@ -145,6 +148,7 @@ impl Verb {
             | Self::Decisions(_)
             | Self::Schema { .. }
             | Self::Report(_)
+            | Self::Mcp
             | Self::Supervise { .. }
             | Self::ScriptedAgent { .. }
             | Self::Agent { .. } => return None,
@@ -236,6 +240,7 @@ fn perform(context: &Context, verb: Verb) -> Result<u8, ApiError> {
         Verb::Demo(args) => return block_on(context, demo::run(context, args)),
         Verb::Lsp => return block_on(context, lsp::run(context)),
         Verb::Report(command) => report::run(command)?,
+        Verb::Mcp => mcp::run()?,
         Verb::ScriptedAgent { script } => return scripted_agent::run(&script),
         Verb::Agent { order } => return agent::run(&order),
         // These need nothing of what the others get, and never come this far.
@@ -280,12 +285,12 @@ mod tests {
         let names: Vec<String> =
             CommandLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
         for name in "init plan approve drop run status tasks review accept reject send-back decisions answer pause \
-                     resume stop steer log undo doctor trust schema report lsp engine demo supervise scripted-agent agent"
+                     resume stop steer log undo doctor trust schema report mcp lsp engine demo supervise scripted-agent agent"
             .split_whitespace()
         {
             assert!(names.iter().any(|known| known == name), "{name}");
         }
-        for name in "mcp import export land".split_whitespace() {
+        for name in "import export land".split_whitespace() {
             assert!(!names.iter().any(|known| known == name), "{name} belongs to a later issue");
         }
     }
@@ -320,6 +325,11 @@ mod tests {
             "answer d1 --text 'call it Ada'",
             "stop --kill",
             "steer a 'use tabs'",
+            "steer a --ask 'how far?'",
+            "report review --summary fine --finding 'a.rs:3: no test'",
+            "report reply --to q1 half",
+            "report inbox",
+            "mcp",
             "retry a --clean",
             "log a --attempt 2 --checks",
             "trust --list",

@@ -1,12 +1,14 @@
 //! `ralph-sidecar report`: how an agent tells the engine about its attempt; the only command served from inside one.
 
 use super::error::{data, other, usage};
-use crate::domain::report::{RejectedOption, Report};
-use crate::infra::agent_side;
-use crate::infra::mailbox::MAILBOX;
+use super::output;
+use crate::domain::report::{Finding, RejectedOption, Report};
+use crate::infra::agent_side::{Attempt, NOT_INSIDE, ReportError};
 use crate::protocol::engine_api::ApiError;
+use crate::protocol::report_tools::{Way, unread};
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The messages; section 7 of the design.
@@ -45,6 +47,23 @@ pub enum ReportCommand {
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
+    /// Hand in a review; without findings it approves. Reviewers only.
+    Review(ReviewArgs),
+    /// Answer a question of the user.
+    Reply {
+        /// The id of the question, such as q1.
+        #[arg(long, value_name = "ID")]
+        to: String,
+        #[arg(value_name = "TEXT")]
+        text: String,
+    },
+    /// Leave a note for whoever goes on with the task.
+    Handoff {
+        #[arg(value_name = "TEXT")]
+        text: String,
+    },
+    /// Show what the user said since you began; every other report shows it as well.
+    Inbox,
 }
 
 /// Options of `report finished`.
@@ -92,22 +111,56 @@ pub struct DecidedArgs {
     pub rejected: Vec<String>,
 }
 
-/// Runs the command.
+/// Options of `report review`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewArgs {
+    /// The judgement, in a few sentences.
+    #[arg(long, value_name = "TEXT")]
+    pub summary: String,
+    /// Something that must change; may be given several times.
+    #[arg(long = "finding", value_name = "FILE:LINE: TEXT")]
+    pub findings: Vec<String>,
+}
+
+/// Runs the command, and shows what is unread in the inbox.
 ///
 /// # Errors
 ///
 /// `Usage` outside an attempt, `Data` for JSON that cannot be read, `Other` when the mailbox cannot be written.
 pub fn run(command: ReportCommand) -> Result<(), ApiError> {
-    if !agent_side::inside_attempt() {
-        return Err(usage(format!("report: {MAILBOX} is not set, so this is not inside an attempt"))
-            .with_hint("only an agent that ralph-sidecar started has somebody to report to"));
+    let Some(attempt) = Attempt::own() else {
+        return Err(usage(NOT_INSIDE).with_hint("only an agent that ralph-sidecar started has somebody to report to"));
+    };
+    if command == ReportCommand::Inbox {
+        return show_unread(&attempt, "nothing new\n").map_err(|error| other(error.to_string()));
     }
-    agent_side::report(to_report(command)?).map_err(|error| other(error.to_string()))
+    attempt.report(to_report(command)?).map_err(|error| other(error.to_string()))?;
+    if let Err(error) = show_unread(&attempt, "") {
+        // The report is delivered, so the command has done what it was for.
+        output::err(&format!("note: what the user may have said is unread: failed to {error}\n"));
+    }
+    Ok(())
+}
+
+/// Writes what is unread, or `nothing`, to standard output. What could not be written stays unread.
+fn show_unread(attempt: &Attempt, nothing: &str) -> Result<(), ReportError> {
+    attempt.hand_on(|messages| {
+        let text = unread(messages, Way::Command).unwrap_or_else(|| nothing.to_owned());
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    })
 }
 
 /// Makes the message of what was typed; reads the files it names.
 fn to_report(command: ReportCommand) -> Result<Report, ApiError> {
     Ok(match command {
+        ReportCommand::Review(args) => Report::Review {
+            summary: args.summary,
+            findings: args.findings.iter().map(|words| Finding::read(words)).collect(),
+        },
+        ReportCommand::Reply { to, text } => Report::Reply { to, text },
+        ReportCommand::Handoff { text } => Report::Handoff { text },
+        ReportCommand::Inbox => return Err(usage("report: the inbox is read, and nothing reported")),
         ReportCommand::Finished(args) => {
             Report::Finished { summary: args.summary, no_change: args.no_change, evidence: args.evidence }
         }
@@ -196,6 +249,13 @@ mod tests {
                 ],
                 json!({"type": "ask", "question": "q", "options": ["a", "b"], "recommend": "b", "file": "f", "line": 3}),
             ),
+            (
+                &["review", "--summary", "s", "--finding", "a.rs:3: no test", "--finding", "too long"],
+                json!({"type": "review", "summary": "s", "findings":
+                    [{"file": "a.rs", "line": 3, "text": "no test"}, {"text": "too long"}]}),
+            ),
+            (&["reply", "--to", "q1", "half"], json!({"type": "reply", "to": "q1", "text": "half"})),
+            (&["handoff", "left"], json!({"type": "handoff", "text": "left"})),
             (&["progress", "half"], json!({"type": "progress", "text": "half"})),
             (&["learned", "x"], json!({"type": "learned", "text": "x"})),
             (

@@ -80,7 +80,7 @@ pub fn decision() -> Decision {
 
 pub fn task(id: &str, title: &str, state: LiveState, why: &str) -> TaskView {
     let task = Task { status: Status::Todo, ..Task::new(id, title) };
-    TaskView { task, state, why: why.into(), attempts: vec![], proposal: None }
+    TaskView { task, state, why: why.into(), attempts: vec![], proposal: None, questions: Vec::new() }
 }
 
 pub fn attempt(number: u32, outcome: Option<Outcome>, detail: &str) -> AttemptView {

@@ -57,6 +57,14 @@ pub fn table(tasks: &[&TaskView], style: Style) -> String {
         if !says_itself {
             let _ = writeln!(out, "          {}", style.dim(&one_line(&view.why, 110)));
         }
+        let last = view.attempts.last().map(|attempt| attempt.number);
+        let ended = view.attempts.last().is_some_and(|attempt| attempt.outcome.is_some());
+        for question in view.questions.iter().filter(|question| Some(question.attempt) == last) {
+            let answer = question.answer.as_deref().unwrap_or(if ended { "(no answer)" } else { "(no answer yet)" });
+            let line =
+                format!("{}: {} {}", question.id, one_line(&question.text, 60), style.cyan(&one_line(answer, 110)));
+            let _ = writeln!(out, "          {line}");
+        }
     }
     out
 }

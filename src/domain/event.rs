@@ -265,6 +265,12 @@ pub enum Event {
         task: TaskId,
         text: String,
     },
+    /// A person asked the agent of the attempt something; it answers by a report that names the id.
+    Asked {
+        attempt: AttemptId,
+        id: String,
+        text: String,
+    },
     DecisionRaised {
         decision: Decision,
     },

@@ -1,13 +1,14 @@
 //! Pure rules. Nothing here knows tokio, the file system, processes, the environment, the clock, git2 or lsp-types.
 //!
-//! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]), how an attempt ends
-//! ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
+//! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]) and is told ([`inbox`]), how an attempt
+//! ends ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
 //! facts ([`event`]), what they add up to ([`state`], [`queue`]), and what happens next ([`reduce`]).
 
 pub mod decision;
 pub mod ending;
 pub mod event;
 pub mod hunks;
+pub mod inbox;
 pub mod outcome;
 pub mod queue;
 pub mod reduce;

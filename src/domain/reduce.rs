@@ -30,6 +30,7 @@ mod tests;
 use super::decision::{Answer, DecisionId, OptionEffect};
 use super::event::{AttemptId, Event, HunkRef, Mark, StandsOn, UnionReport};
 use super::hunks::HunkId;
+use super::inbox::{InboxKind, InboxMessage, Question};
 use super::outcome::AttemptEnd;
 use super::queue;
 use super::report::Report;
@@ -73,6 +74,11 @@ pub enum Input {
         go_on: bool,
     },
     Steer {
+        task: TaskId,
+        text: String,
+    },
+    /// A person wants to know something of the agent that is at work on the task.
+    Ask {
         task: TaskId,
         text: String,
     },
@@ -153,8 +159,8 @@ pub enum Effect {
     RunAttempt { attempt: AttemptId },
     /// Stop the attempt's agent or checks.
     StopAttempt { attempt: AttemptId },
-    /// Hand words to the agent at its next look into its inbox.
-    DeliverSteering { attempt: AttemptId, text: String },
+    /// Hand words to the agent at its next look into its inbox; those with an id it had before count once.
+    Deliver { attempt: AttemptId, message: InboxMessage },
     /// Write the status into the queue file.
     WriteStatus { task: TaskId, status: Status },
     /// Add drafts to the queue file.
@@ -186,6 +192,8 @@ pub enum Refusal {
     NoOption { id: DecisionId, option: String, known: String },
     #[error("an answer needs an option or a text")]
     EmptyAnswer,
+    #[error("nobody is at work on task `{0}` who could answer; without --ask the next attempt is told")]
+    NobodyToAsk(TaskId),
     #[error("task `{0}` has no proposal to review")]
     NoProposal(TaskId),
     #[error("task `{task}` has no hunk `{hunk}`; look at `ralph-sidecar review {task}`")]
@@ -219,7 +227,12 @@ pub fn decide(state: &State, input: Input, now_ms: i64) -> Decided {
 pub fn pending_effects(state: &State) -> Vec<Effect> {
     let mut effects: Vec<Effect> = Vec::new();
     for attempt in state.unfinished_attempts() {
+        let questions = state.record(&attempt.task).map(|record| record.questions.as_slice()).unwrap_or_default();
+        let open = questions.iter().filter(|it| it.attempt == attempt.number && it.answer.is_none());
+        let asked = open.map(|question| Effect::Deliver { attempt: attempt.clone(), message: query(question) });
+        let asked: Vec<Effect> = asked.collect();
         effects.push(Effect::RunAttempt { attempt });
+        effects.extend(asked);
     }
     effects.extend(pending_writes(state));
     for id in state.order.iter() {
@@ -238,6 +251,11 @@ pub fn pending_effects(state: &State) -> Vec<Effect> {
         effects.push(Effect::CheckUnion);
     }
     effects
+}
+
+/// Returns a question as the agent gets it.
+fn query(question: &Question) -> InboxMessage {
+    InboxMessage { id: question.id.clone(), kind: InboxKind::Query, text: question.text.clone() }
 }
 
 /// Returns what the queue file does not say yet: given again when it can be written after it could not.
@@ -296,6 +314,7 @@ impl Next {
             Input::Retry { task, clean } => self.retry(task, clean)?,
             Input::Answer { id, answer, go_on } => self.answer(id, answer, go_on)?,
             Input::Steer { task, text } => self.steer(task, text)?,
+            Input::Ask { task, text } => self.ask_agent(task, text)?,
             Input::Reopen { task } => self.reopen(task),
             Input::Cancel { task } => self.cancel(&task)?,
             Input::MarkHunks { task, hunks, mark, by } => self.mark_hunks(task, hunks, mark, by)?,

@@ -73,6 +73,29 @@ pub struct Finding {
     pub text: String,
 }
 
+impl Finding {
+    /// Reads `FILE:LINE: TEXT`, `FILE: TEXT` or just a text. What stands before a colon is a file only when it looks
+    /// like one: no blanks, and a dot or a slash in it.
+    pub fn read(words: &str) -> Self {
+        let bare = |text: &str| Self { file: None, line: None, text: text.trim().to_owned() };
+        let Some((place, text)) = words.split_once(": ").filter(|(_, text)| !text.trim().is_empty()) else {
+            return bare(words);
+        };
+        let numbered = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+        let (file, line) = match numbered {
+            Some((file, line)) if line > 0 => (file, Some(line)),
+            _ => (place, None),
+        };
+        let file = file.trim();
+        let is_file = !file.is_empty() && !file.contains(char::is_whitespace) && file.contains(['.', '/']);
+        if is_file || line.is_some() && !file.is_empty() {
+            Self { file: Some(file.to_owned()), line, ..bare(text) }
+        } else {
+            bare(words)
+        }
+    }
+}
+
 /// An option the agent did not take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RejectedOption {
@@ -85,5 +108,28 @@ impl Report {
     /// Tells whether the report ends the agent's claim on the attempt; the first one of these counts.
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Finished { .. } | Self::Blocked { .. } | Self::Ask { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_read_from_a_line() {
+        let rows: [(&str, Option<&str>, Option<u32>, &str); 8] = [
+            ("src/a.rs:12: no test", Some("src/a.rs"), Some(12), "no test"),
+            ("a.rs: it: fails", Some("a.rs"), None, "it: fails"),
+            ("Makefile:3: tabs", Some("Makefile"), Some(3), "tabs"),
+            ("note: it fails", None, None, "note: it fails"),
+            ("in short: see a.rs", None, None, "in short: see a.rs"),
+            ("src/a.rs:0: x", Some("src/a.rs:0"), None, "x"),
+            ("src/a.rs:3: ", None, None, "src/a.rs:3:"),
+            (" plain ", None, None, "plain"),
+        ];
+        for (words, file, line, text) in rows {
+            let expected = Finding { file: file.map(str::to_owned), line, text: text.to_owned() };
+            assert_eq!(Finding::read(words), expected, "{words}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use super::context::{Context, Done, InputError, Message, QueueReading, SAVED_FIL
 use super::handle::{Engine, Handle};
 use super::ports::{Journal, PortResult, QueueEdit, QueueRead, World};
 use super::{attempt, commands, planner, view};
+use crate::domain::event::AttemptId;
+use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::domain::reduce::{Effect, Input, decide, pending_effects, pending_writes};
 use crate::domain::state::State;
 use crate::domain::task::{Status, Task};
@@ -81,6 +83,8 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
             let _ = inbox.send(Message::QueueTouched(None));
         }
     });
+    let (letters, outgoing) = mpsc::unbounded_channel();
+    tokio::spawn(deliver_all(context.clone(), outgoing));
     let actor = Actor {
         context: context.clone(),
         journal,
@@ -89,6 +93,7 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
         queue_problem: None,
         queue_held: false,
         last_head: None,
+        letters,
         waiting: VecDeque::new(),
     };
     tokio::spawn(actor.run(messages));
@@ -106,6 +111,8 @@ struct Actor {
     queue_held: bool,
     /// HEAD at the last reading of the queue.
     last_head: Option<Option<String>>,
+    /// Words for agents, to whoever delivers them.
+    letters: mpsc::UnboundedSender<(AttemptId, InboxMessage)>,
     /// Inputs of the engine's own that could not be made durable yet, oldest first.
     waiting: VecDeque<(Input, Option<Done>)>,
 }
@@ -323,16 +330,9 @@ impl Actor {
                 });
             }
             Effect::StopAttempt { attempt } => context.raise_stop(&attempt),
-            Effect::DeliverSteering { attempt, text } => {
-                tokio::spawn(async move {
-                    let key = attempt.task.key();
-                    if let Err(error) = context.world.processes.deliver(&key.0, attempt.number, &text).await {
-                        context.notice(
-                            true,
-                            format!("the words did not reach {attempt}: {error}; the next attempt has them"),
-                        );
-                    }
-                });
+            // One after the other, so that an agent hears them in the order in which they were said.
+            Effect::Deliver { attempt, message } => {
+                let _ = self.letters.send((attempt, message));
             }
             // While an editor holds the text, the status is written when it lets go.
             Effect::WriteStatus { .. } | Effect::AddDrafts { .. } if self.queue_held => {}
@@ -363,6 +363,20 @@ impl Actor {
                     drop(order);
                 });
             }
+        }
+    }
+}
+
+/// Delivers words to agents in the order in which they come.
+async fn deliver_all(context: Context, mut letters: mpsc::UnboundedReceiver<(AttemptId, InboxMessage)>) {
+    while let Some((attempt, message)) = letters.recv().await {
+        let key = attempt.task.key();
+        if let Err(error) = context.world.processes.deliver(&key.0, attempt.number, &message).await {
+            let left = match message.kind {
+                InboxKind::Steer => "the next attempt has them",
+                InboxKind::Query => "ask again",
+            };
+            context.notice(true, format!("the words did not reach {attempt}: failed to {error}; {left}"));
         }
     }
 }

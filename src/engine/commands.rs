@@ -29,6 +29,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         Command::Cancel { task } => ask(context, Input::Cancel { task }).await,
         Command::Retry { task, clean } => ask(context, Input::Retry { task, clean }).await,
         Command::Steer { task, text } => ask(context, Input::Steer { task, text }).await,
+        Command::Ask { task, text } => ask(context, Input::Ask { task, text }).await,
         Command::Answer { id, option, text, go_on } => {
             let answer = Answer { option, text, by: "person".into(), at_ms: 0 };
             // The answer counts in any case; only one checkout of a repository has a run.

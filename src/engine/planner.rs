@@ -236,7 +236,7 @@ impl Session<'_> {
         self.context.progress(None, format!("{name} is planning"));
         let point = world.workshop.snapshot(self.context.buffers().await).await?;
         let slot = world.workshop.fill_slot(SLOT, &point.commit).await?;
-        let (mailbox, mut mail) = world.processes.mailbox(&format!("plan-{}", self.id), round).await?;
+        let (mailbox, mut mail) = world.processes.mailbox(&format!("plan-{}", self.id), round, &nonce).await?;
         let limits = &self.settings.limits;
         let drive = DriveOrder {
             name: name.to_owned(),

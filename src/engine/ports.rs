@@ -2,6 +2,7 @@
 
 use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
+use crate::domain::inbox::InboxMessage;
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
@@ -433,11 +434,12 @@ pub trait Processes: Send + Sync {
     /// waits for; returns when all of them are gone. A process that has ended is left as it is.
     async fn end_left(&self, folder: PathBuf) -> PortResult<()>;
 
-    /// Makes or opens the mailbox of an attempt; returns its folder and its reader.
-    async fn mailbox(&self, key: &str, number: u32) -> PortResult<(PathBuf, Box<dyn Mail>)>;
+    /// Makes or opens the mailbox of an attempt; returns its folder and its reader. A report without the attempt's nonce
+    /// is kept aside.
+    async fn mailbox(&self, key: &str, number: u32, nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)>;
 
-    /// Hands words to the agent of an attempt.
-    async fn deliver(&self, key: &str, number: u32, text: &str) -> PortResult<()>;
+    /// Puts words into the inbox of an attempt; those with an id that was there before count once.
+    async fn deliver(&self, key: &str, number: u32, message: &InboxMessage) -> PortResult<()>;
 
     /// Writes a file of an attempt durably; makes its folder.
     async fn write(&self, path: PathBuf, text: String) -> PortResult<()>;

@@ -4,6 +4,7 @@ use crate::domain::decision::DecisionKind;
 use crate::domain::event::{Event, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{LiveState, live_state};
+use crate::domain::report::Report;
 use crate::domain::state::{Record, State, effective_status};
 use crate::domain::task::{Task, TaskId};
 use crate::protocol::engine_api::{
@@ -89,6 +90,7 @@ fn subject(state: &State, event: &Event) -> Option<TaskId> {
         Event::AttemptStarted { attempt, .. }
         | Event::AttemptPrepared { attempt, .. }
         | Event::AgentStarted { attempt }
+        | Event::Asked { attempt, .. }
         | Event::ReportTaken { attempt, .. }
         | Event::AttemptEnded { attempt, .. }
         | Event::ProposalMade { attempt, .. } => Some(attempt.task.clone()),
@@ -123,6 +125,16 @@ pub fn milestones(before: &State, after: &State, events: &[Event]) -> Vec<Milest
                 outcome: end.outcome,
                 detail: end.detail.clone(),
             }),
+            Event::ReportTaken { attempt, report: Report::Reply { to, text }, .. } => {
+                let questions = after.record(&attempt.task).map(|record| record.questions.as_slice());
+                let asked = questions.unwrap_or_default().iter().find(|question| question.id == *to);
+                lines.push(Milestone::Replied {
+                    task: attempt.task.clone(),
+                    id: to.clone(),
+                    question: asked.map(|question| question.text.clone()).unwrap_or_default(),
+                    answer: text.clone(),
+                });
+            }
             Event::DecisionRaised { decision } => {
                 lines.push(Milestone::DecisionRequested { decision: decision.clone() });
             }
@@ -156,7 +168,8 @@ fn task_view(state: &State, id: &TaskId) -> Option<TaskView> {
     task.status = effective_status(&task, record);
     let attempts = record.map(attempt_views).unwrap_or_default();
     let proposal = record.filter(|_| live.state != LiveState::Done).and_then(proposal_summary);
-    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal })
+    let questions = record.map(|record| record.questions.clone()).unwrap_or_default();
+    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions })
 }
 
 fn attempt_views(record: &Record) -> Vec<AttemptView> {

@@ -124,7 +124,11 @@ impl FileLock {
 
     fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Self>> {
         loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            // A link in its place is nobody's lock, and what it points to nobody's business here.
+            let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+            let file = options.open(path)?;
             match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
                 Ok(()) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),

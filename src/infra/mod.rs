@@ -3,7 +3,7 @@
 //! Reading order: writing safely ([`durable`], [`watch`]); where things are kept ([`paths`], [`journal`],
 //! [`queue_store`], [`settings_source`], [`trust`]); git ([`repository`], [`slots`], [`checkout`], and [`workshop`],
 //! which is all of them as the engine asks for it); processes ([`processes`], [`supervisor`], [`mailbox`], [`scripted`],
-//! [`agents`], and [`runner`], likewise); and how front ends reach an engine ([`engine_lock`], [`identity`], [`socket`],
+//! [`agents`], and [`runner`], likewise); the agent's side ([`agent_side`], [`mcp`]); and how front ends reach an engine ([`engine_lock`], [`identity`], [`socket`],
 //! [`launch`]).
 
 pub mod agent_side;
@@ -16,6 +16,7 @@ pub mod init_files;
 pub mod journal;
 pub mod launch;
 pub mod mailbox;
+pub mod mcp;
 pub mod paths;
 pub mod processes;
 pub mod queue_store;

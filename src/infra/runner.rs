@@ -1,16 +1,13 @@
 //! Processes and mailboxes as the engine asks for them: supervised processes, folders in the state directory.
 
 use super::durable::atomic_write;
-use super::mailbox::{self, Envelope, MAILBOX, Reader, Taken};
+use super::mailbox::{self, AttemptMail, INBOX, MailboxError, Reader};
 use super::supervisor::{
     Adopted, End, ExitRecord, SpawnFailure, Status, StopSignal, StoppedBy, SuperviseError, SuperviseSpec, Supervised,
     sweep,
 };
-use super::watch::FolderWatch;
-use crate::domain::report::Report;
-use crate::engine::ports::{
-    Mail, MailItem, PortError, PortResult, ProcessEnd, ProcessOrder, Processes, Running, Stopper,
-};
+use crate::domain::inbox::InboxMessage;
+use crate::engine::ports::{Mail, PortError, PortResult, ProcessEnd, ProcessOrder, Processes, Running, Stopper};
 use crate::protocol::config::StopStep;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -162,23 +159,24 @@ impl Processes for Runner {
         Ok(())
     }
 
-    async fn mailbox(&self, key: &str, number: u32) -> PortResult<(PathBuf, Box<dyn Mail>)> {
+    async fn mailbox(&self, key: &str, number: u32, nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)> {
         let folder = self.mailboxes.join(key).join(number.to_string());
-        let failed = |error: mailbox::MailboxError| PortError::new(error.to_string());
-        mailbox::create(&folder).map_err(failed)?;
-        let reader = Reader::open(&folder).map_err(failed)?;
-        let watch = reader.watch();
-        Ok((folder, Box::new(Mailbox { reader: Some(reader), watch })))
+        let (path, nonce) = (folder.clone(), nonce.to_owned());
+        let reader = blocking(move || {
+            mailbox::create(&path)?;
+            // So that the agent's side can take what comes without making anything.
+            mailbox::create(&path.join(INBOX))?;
+            Reader::open_of(&path, &nonce)
+        })
+        .await?;
+        Ok((folder, Box::new(AttemptMail::new(reader))))
     }
 
-    async fn deliver(&self, key: &str, number: u32, text: &str) -> PortResult<()> {
-        let folder = self.mailboxes.join(key).join(number.to_string()).join("inbox");
-        let failed = |error: mailbox::MailboxError| PortError::new(error.to_string());
-        mailbox::create(&folder).map_err(failed)?;
+    async fn deliver(&self, key: &str, number: u32, message: &InboxMessage) -> PortResult<()> {
+        let folder = self.mailboxes.join(key).join(number.to_string());
         let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
-        let body = serde_json::json!({ "type": "steer", "text": text });
-        let envelope = Envelope { id: mailbox::new_id(), attempt: format!("{key}#{number}"), sent_at_ms: now, body };
-        mailbox::deliver(&folder, &envelope).map_err(failed)
+        let message = message.clone();
+        blocking(move || mailbox::deliver_to_inbox(&folder, &message, now)).await
     }
 
     async fn write(&self, path: PathBuf, text: String) -> PortResult<()> {
@@ -369,62 +367,9 @@ impl Stopper for NothingToStop {
     async fn stop(&self) {}
 }
 
-/// The mailbox of an attempt.
-struct Mailbox {
-    /// Absent only while a blocking call has it.
-    reader: Option<Reader<Report>>,
-    watch: FolderWatch,
-}
-
-impl Mailbox {
-    async fn with<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Reader<Report>) -> Result<T, mailbox::MailboxError> + Send + 'static,
-    ) -> PortResult<T> {
-        let mut reader = self.reader.take().ok_or_else(|| PortError::new("use the mailbox: it broke before"))?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = act(&mut reader);
-            (reader, result)
-        });
-        let (reader, result) = done.await.map_err(|error| PortError::new(format!("read the mailbox: {error}")))?;
-        self.reader = Some(reader);
-        result.map_err(|error| PortError::new(error.to_string()))
-    }
-}
-
-#[async_trait]
-impl Mail for Mailbox {
-    async fn take(&mut self) -> PortResult<Vec<MailItem>> {
-        let mut items = Vec::new();
-        loop {
-            let taken = self.with(Reader::take).await?;
-            if taken.is_empty() {
-                return Ok(items);
-            }
-            for item in taken {
-                match item {
-                    Taken::Message { seq, envelope } => {
-                        items.push(MailItem::Report { id: envelope.id, seq, report: envelope.body });
-                    }
-                    Taken::Corrupt { seq, file, reason } => {
-                        self.with(move |reader| reader.ack(seq)).await?;
-                        items.push(MailItem::Poisoned { detail: format!("{reason} (kept as {})", file.display()) });
-                    }
-                }
-            }
-        }
-    }
-
-    async fn acknowledge(&mut self, seq: u64) -> PortResult<()> {
-        self.with(move |reader| reader.ack(seq)).await
-    }
-
-    async fn arrived(&mut self) {
-        self.watch.changed().await;
-    }
-}
-
-/// Returns the mailbox of the attempt this process runs in.
-pub fn own_mailbox() -> Option<PathBuf> {
-    std::env::var_os(MAILBOX).map(PathBuf::from)
+/// Does what blocks on a mailbox's disk.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, MailboxError> + Send + 'static) -> PortResult<T> {
+    let done = tokio::task::spawn_blocking(act).await;
+    let result = done.map_err(|error| PortError::new(format!("use the mailbox: {error}")))?;
+    result.map_err(|error| PortError::new(error.to_string()))
 }

@@ -103,6 +103,11 @@ pub enum Command {
         task: TaskId,
         text: String,
     },
+    /// Asks the agent that is at work on the task; its reply comes as a milestone.
+    Ask {
+        task: TaskId,
+        text: String,
+    },
     /// Answers a decision. With `go_on`, a run that ended for want of answers goes on.
     Answer {
         id: DecisionId,
@@ -324,13 +329,44 @@ pub enum EngineEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Milestone {
-    RunStarted { run: String },
-    AttemptStarted { task: TaskId, attempt: u32, agent: String },
-    AttemptEnded { task: TaskId, attempt: u32, outcome: Outcome, detail: String },
-    TaskState { task: TaskId, from: Option<LiveState>, to: LiveState },
-    DecisionRequested { decision: Decision },
-    DecisionResolved { id: DecisionId, answer: Option<Answer> },
-    RunEnded { run: String, reason: RunEndReason, union: Option<UnionReport> },
+    RunStarted {
+        run: String,
+    },
+    AttemptStarted {
+        task: TaskId,
+        attempt: u32,
+        agent: String,
+    },
+    AttemptEnded {
+        task: TaskId,
+        attempt: u32,
+        outcome: Outcome,
+        detail: String,
+    },
+    TaskState {
+        task: TaskId,
+        from: Option<LiveState>,
+        to: LiveState,
+    },
+    DecisionRequested {
+        decision: Decision,
+    },
+    DecisionResolved {
+        id: DecisionId,
+        answer: Option<Answer>,
+    },
+    /// An agent replied to what a person said; `question` is empty when `id` is none of a question.
+    Replied {
+        task: TaskId,
+        id: String,
+        question: String,
+        answer: String,
+    },
+    RunEnded {
+        run: String,
+        reason: RunEndReason,
+        union: Option<UnionReport>,
+    },
 }
 
 /// Why a command failed.

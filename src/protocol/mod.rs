@@ -10,5 +10,6 @@ pub mod line_index;
 pub mod plan_text;
 pub mod queue_schema;
 pub mod queue_text;
+pub mod report_tools;
 pub mod reset_time;
 pub mod todos;

@@ -4,7 +4,7 @@
 //! writes).
 
 mod config;
-mod disk;
+pub mod disk;
 mod queue;
 mod repository;
 

@@ -172,6 +172,49 @@ async fn steering_from_a_terminal_reaches_the_agent_and_the_next_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_by_the_agent_at_work() {
+    let place = Place::new(&["one"], CHECK);
+    let gate = Gate::new(&place, "agent");
+    let agent = place.script(
+        "answers.sh",
+        &format!(
+            "cat >/dev/null\n\
+             until ralph-sidecar report progress 'at work' | tee -a FOLDER/heard | grep -q q1; do sleep 0.1; done\n\
+             ralph-sidecar report reply --to q1 'half way' && ralph-sidecar report handoff 'mind the tabs'\n{}\n\
+             echo done > one.txt\nexec ralph-sidecar report finished --summary 'did it'\n",
+            gate.pass()
+        ),
+    );
+    let mut editor = Editor::open(&place).await;
+    let (code, said) = place.run(&["steer", "one", "--ask", "how far?"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("nobody is at work on task `one`"), "{said}");
+    editor.start(&format!("command:{}", agent.display())).await;
+    editor.milestone(|milestone| matches!(milestone, Milestone::AttemptStarted { .. })).await;
+    assert!(place.ok(&["steer", "one", "--ask", "how far?"]).contains("asked"));
+    editor
+        .milestone(|milestone| {
+            let Milestone::Replied { task, id, question, answer } = milestone else { return false };
+            let told = (task.0.as_str(), id.as_str(), question.as_str(), answer.as_str());
+            assert_eq!(told, ("one", "q1", "how far?", "half way"));
+            true
+        })
+        .await;
+    gate.wait();
+    let heard = fs::read_to_string(place.folder.join("heard")).expect("heard");
+    assert_eq!(heard.matches("[q1] question").count(), 1, "{heard}");
+    let shown = editor.shown.task(&"one".into()).expect("the task").questions.clone();
+    assert!(matches!(&shown[..], [asked] if asked.answer.as_deref() == Some("half way")), "{shown:?}");
+    assert!(place.ok(&["status"]).contains("q1: how far? half way"));
+    let log = place.ok(&["log", "one"]);
+    assert!(log.contains("q1 you asked: how far?\nq1 it said: half way"), "{log}");
+    gate.open();
+    editor.until(|shown| state(shown, "one") == LiveState::Review).await;
+    // It was no steering: nothing of it is for the next attempt.
+    assert_eq!(place.outcomes("one"), ["verified"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn accepting_in_one_is_done_in_the_others_and_undo_too() {
     let place = Place::new(&["one"], CHECK);
     let agent = place.agent(None);

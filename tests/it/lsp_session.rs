@@ -481,6 +481,11 @@ fn a_person_is_told_when_needed_and_when_a_run_has_finished_as_they_wish() {
                 .client
                 .notification("window/showMessage", |params| params["message"] == "Ralph: finished (1 question)");
         }
+        // Whoever asked wants to know in any case.
+        let (id, question, answer) = ("q1".to_owned(), "how far?".to_owned(), "half way\nthrough".to_owned());
+        fake.send(EngineEvent::Milestone(Milestone::Replied { task: "a".into(), id, question, answer }));
+        let reply = "Ralph: a replies to “how far?”: half way";
+        editor.client.notification("window/showMessage", |params| params["message"] == reply);
         fake.change(|_| {});
         editor.client.request("ralph/status", Value::Null);
         // The drop of the client fails when something else was said.

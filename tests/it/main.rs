@@ -16,6 +16,8 @@ mod lsp_queue;
 mod lsp_review;
 mod lsp_session;
 mod lsp_transport;
+mod mailbox;
+mod mcp;
 mod sandbox;
 mod schemas;
 mod supervisor;

@@ -32,6 +32,11 @@ pub fn line(milestone: &Milestone, style: Style) -> Option<String> {
             Some(answer) => format!("{id} was answered in the {}", clean(&answer.by)),
             None => format!("{id} is no longer asked"),
         },
+        Milestone::Replied { task, id, question, answer } => {
+            let asked = if question.is_empty() { String::new() } else { format!(" ({})", one_line(question, 60)) };
+            let answer = one_line(answer, DETAIL_WIDTH);
+            format!("{} replies to {}{asked}: {answer}", clean(&task.0), one_line(id, 12))
+        }
         Milestone::RunEnded { .. } => return None,
     })
 }
@@ -80,6 +85,13 @@ mod tests {
             Milestone::DecisionRequested { decision: samples::decision() },
             Milestone::TaskState { task: task(), from: Some(LiveState::Running), to: LiveState::Blocked },
             Milestone::DecisionResolved { id: samples::decision().id, answer: None },
+            Milestone::Replied {
+                task: task(),
+                id: "q1".into(),
+                question: "how far?".into(),
+                answer: "half\nway".into(),
+            },
+            Milestone::Replied { task: task(), id: "s1".into(), question: String::new(), answer: "will do".into() },
             Milestone::RunEnded { run: "r1".into(), reason: RunEndReason::Finished, union: None },
         ];
         let lines: Vec<String> = milestones.iter().filter_map(|milestone| line(milestone, Style::PLAIN)).collect();
@@ -89,6 +101,8 @@ mod tests {
         add-greeting: attempt 1 verify_failed: `sh test.sh` failed with ␛[31mstatus 1
         pick-name asks d1: Which name? [1] Ada [2] Grace
         d1 is no longer asked
+        add-greeting replies to q1 (how far?): half way
+        add-greeting replies to s1: will do
         ");
     }
 }

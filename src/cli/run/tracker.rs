@@ -14,6 +14,7 @@ pub struct Tracker {
     states: HashMap<TaskId, LiveState>,
     asked: HashSet<DecisionId>,
     resolved: HashSet<DecisionId>,
+    replied: HashSet<(TaskId, String, String)>,
     runs_started: HashSet<String>,
     runs_ended: HashSet<String>,
 }
@@ -36,6 +37,9 @@ impl Tracker {
             Milestone::TaskState { task, to, .. } => self.states.insert(task.clone(), *to) != Some(*to),
             Milestone::DecisionRequested { decision } => self.asked.insert(decision.id.clone()),
             Milestone::DecisionResolved { id, .. } => self.resolved.insert(id.clone()),
+            Milestone::Replied { task, id, answer, .. } => {
+                self.replied.insert((task.clone(), id.clone(), answer.clone()))
+            }
         }
     }
 
@@ -53,6 +57,12 @@ impl Tracker {
                 if let Some(outcome) = attempt.outcome {
                     let detail = attempt.detail.clone();
                     missed.push(Milestone::AttemptEnded { task: task.clone(), attempt: number, outcome, detail });
+                }
+            }
+            for question in &view.questions {
+                if let Some(answer) = question.answer.clone() {
+                    let (id, question) = (question.id.clone(), question.text.clone());
+                    missed.push(Milestone::Replied { task: task.clone(), id, question, answer });
                 }
             }
             let from = self.states.get(task).copied();

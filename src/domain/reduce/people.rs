@@ -4,8 +4,9 @@ use super::{Effect, Next, Refusal};
 use crate::domain::decision::{
     Answer, Decision, DecisionId, DecisionKind, DecisionOption, Evidence, OptionEffect, fingerprint,
 };
-use crate::domain::event::{Event, Mark, Requeue, RunEndReason};
+use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunEndReason};
 use crate::domain::hunks::HunkId;
+use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::domain::queue;
 use crate::domain::state::{Proposal, effective_status};
 use crate::domain::task::{Status, TaskId};
@@ -114,11 +115,30 @@ impl Next {
         if !self.state.tasks.contains_key(&task) {
             return Err(Refusal::NoTask(task));
         }
-        if let Some(attempt) = self.state.run.as_ref().and_then(|run| run.active.clone()).filter(|on| on.task == task) {
-            self.order(Effect::DeliverSteering { attempt, text: text.clone() });
+        if let Some(attempt) = self.at_work_on(&task) {
+            let number = self.state.record(&task).map_or(0, |record| record.steered) + 1;
+            let message = InboxMessage { id: format!("s{number}"), kind: InboxKind::Steer, text: text.clone() };
+            self.order(Effect::Deliver { attempt, message });
         }
         self.emit(Event::Steered { task, text });
         Ok(())
+    }
+
+    pub(super) fn ask_agent(&mut self, task: TaskId, text: String) -> Result<(), Refusal> {
+        if !self.state.tasks.contains_key(&task) {
+            return Err(Refusal::NoTask(task));
+        }
+        let Some(attempt) = self.at_work_on(&task) else { return Err(Refusal::NobodyToAsk(task)) };
+        let number = self.state.record(&task).map_or(0, |record| record.questions.len()) + 1;
+        let id = format!("q{number}");
+        let message = InboxMessage { id: id.clone(), kind: InboxKind::Query, text: text.clone() };
+        self.emit(Event::Asked { attempt: attempt.clone(), id, text });
+        self.order(Effect::Deliver { attempt, message });
+        Ok(())
+    }
+
+    fn at_work_on(&self, task: &TaskId) -> Option<AttemptId> {
+        self.state.run.as_ref()?.active.clone().filter(|on| on.task == *task)
     }
 
     /// The accepted text was taken back: the task is in review again, with its proposal as it was.

@@ -346,7 +346,7 @@ fn recover(events: &[Event]) -> State {
                 all.extend(tasks.into_iter().filter(|task| !state.tasks.contains_key(&task.id)));
                 world.input(Input::QueueRead { tasks: all, goals: Vec::new(), head_moved: false });
             }
-            Effect::StopAttempt { .. } | Effect::DeliverSteering { .. } => {}
+            Effect::StopAttempt { .. } | Effect::Deliver { .. } => {}
         }
     }
     panic!("it does not come to rest: {}", world.it.told());

@@ -152,6 +152,7 @@ impl Loop {
             "reopen" => Input::Reopen { task },
             "cancel" => Input::Cancel { task },
             "steer" => Input::Steer { task, text: "left".into() },
+            "ask" => Input::Ask { task, text: "how far?".into() },
             "moved" => {
                 let stands_on = to_fold(&self.state, &task);
                 let number = self.events.len();
@@ -268,7 +269,7 @@ impl Loop {
         parts.extend(self.effects.iter().map(|effect| match effect {
             Effect::RunAttempt { attempt } => format!("run {attempt}"),
             Effect::StopAttempt { attempt } => format!("stop {attempt}"),
-            Effect::DeliverSteering { attempt, .. } => format!("steer {attempt}"),
+            Effect::Deliver { attempt, message } => format!("tell {attempt} {}", message.id),
             Effect::WriteStatus { task, status } => format!("write {task} {}", status.as_str()),
             Effect::AddDrafts { tasks } => {
                 let ids: Vec<_> = tasks.iter().map(|task| task.id.0.as_str()).collect();

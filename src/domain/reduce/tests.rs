@@ -188,7 +188,7 @@ fn stopping_pausing_and_cancelling() {
         "start; retry a",
         "a=running | on a#1 | refused: task `a` is being worked on; stop the attempt first, or wait for it",
     );
-    check("a", "start; steer a", "a=running | on a#1 | steer a#1");
+    check("a", "start; steer a", "a=running | on a#1 | tell a#1 s1");
 }
 
 #[test]
@@ -388,4 +388,46 @@ fn a_second_end_in_a_journal_changes_nothing() {
     let before = it.state.clone();
     it.state.apply(&Event::AttemptEnded { attempt, end: AttemptEnd::new(Outcome::Crashed, "again"), at_ms: 9 });
     assert_eq!(it.state, before);
+}
+
+#[test]
+fn an_agent_at_work_is_steered_and_asked() {
+    check("a b", "start; steer a; steer a", "a=running b=ready | on a#1 | tell a#1 s2");
+    check("a b", "start; steer b", "a=running b=ready | on a#1");
+    check("a b", "start; ask a", "a=running b=ready | on a#1 | tell a#1 q1");
+    let nobody = "nobody is at work on task `b` who could answer; without --ask the next attempt is told";
+    check("a b", "start; ask b", &format!("a=running b=ready | on a#1 | refused: {nobody}"));
+    let reply = r#"report {"type":"reply","to":"q1","text":"half way"}"#;
+    let mut it = Loop::new("a");
+    it.play("start; begin; ask a");
+    let asked = |it: &Loop| {
+        let pending = pending_effects(&State::fold(&it.events));
+        pending.iter().filter(|effect| matches!(effect, Effect::Deliver { .. })).count()
+    };
+    assert_eq!(asked(&it), 1, "nobody knows whether it was delivered, so it is again, under its id");
+    it.play(reply);
+    assert_eq!(asked(&it), 0);
+    it.play(r#"ask a; report {"type":"reply","to":"q9","text":"to nobody"}; end crashed; ask a"#);
+    let questions = &it.state.record(&"a".into()).expect("a record").questions;
+    let told: Vec<_> = questions.iter().map(|it| (it.id.as_str(), it.attempt, it.answer.as_deref())).collect();
+    assert_eq!(told, [("q1", 1, Some("half way")), ("q2", 1, None), ("q3", 2, None)]);
+}
+
+#[test]
+fn what_an_agent_hands_over_is_for_those_who_go_on() {
+    let left = r#"start; begin; report {"type":"handoff","text":"first"}; report {"type":"handoff","text":"left"}; "#;
+    for (then, kept) in [
+        ("end crashed", true),
+        ("end needs_decision; answer d1 left", true),
+        ("end verified", true),
+        ("end verified; back a", false),
+        ("end blocked; answer d1 Start clean", false),
+        ("end blocked; retry a", false),
+        ("end crashed; end crashed; report {\"type\":\"handoff\",\"text\":\"left\"}", true),
+    ] {
+        let mut it = Loop::new("a");
+        it.play(&format!("{left}{then}"));
+        let handoff = it.state.record(&"a".into()).and_then(|record| record.handoff.clone());
+        assert_eq!(handoff.as_deref(), kept.then_some("left"), "{then}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Run, State};
 use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::event::{AttemptId, Event, Mark, Requeue};
+use crate::domain::inbox::Question;
 use crate::domain::report::Report;
 use crate::domain::task::{Status, Task, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,7 @@ impl State {
                 self.open_latch(task);
                 let record = self.record_mut(task);
                 record.proposal = None;
+                record.handoff = None;
                 record.begin_round();
             }
             Event::TaskRequeued { task, requeue } => {
@@ -95,7 +97,15 @@ impl State {
                 }
                 self.record_mut(task).requeue(requeue);
             }
-            Event::Steered { task, text } => self.record_mut(task).notes.push(text.clone()),
+            Event::Steered { task, text } => {
+                let record = self.record_mut(task);
+                record.steered += 1;
+                record.notes.push(text.clone());
+            }
+            Event::Asked { attempt, id, text } => {
+                let question = Question { id: id.clone(), attempt: attempt.number, text: text.clone(), answer: None };
+                self.record_mut(&attempt.task).questions.push(question);
+            }
             Event::DecisionRaised { decision } => {
                 if let Some(task) = &decision.task {
                     let at = self.decisions.len();
@@ -226,10 +236,18 @@ impl State {
                         found.verdict = Some(report.clone());
                     }
                 }
-                if let Report::SuggestTask { task } = report
-                    && let Some(task) = self.read_suggestion(attempt, task)
-                {
-                    self.suggested.push_back(task);
+                match report {
+                    Report::SuggestTask { task } => {
+                        self.suggested.extend(self.read_suggestion(attempt, task));
+                    }
+                    Report::Reply { to, text } => {
+                        let questions = &mut self.record_mut(&attempt.task).questions;
+                        if let Some(question) = questions.iter_mut().find(|question| question.id == *to) {
+                            question.answer = Some(text.clone());
+                        }
+                    }
+                    Report::Handoff { text } => self.record_mut(&attempt.task).handoff = Some(text.clone()),
+                    _ => {}
                 }
             }
             Event::AttemptEnded { attempt, end, at_ms } => {
@@ -346,6 +364,10 @@ impl Record {
 
     fn requeue(&mut self, requeue: &Requeue) {
         self.begin_round();
+        // With an answer the agent's own work goes on; everything else is a beginning.
+        if !matches!(requeue, Requeue::Answered { clean: false, .. }) {
+            self.handoff = None;
+        }
         match requeue {
             Requeue::Retry { clean } => {
                 self.clean = *clean;

@@ -87,6 +87,7 @@ impl State {
             | Event::AgentStarted { .. }
             | Event::ReportTaken { .. }
             | Event::Steered { .. }
+            | Event::Asked { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }
     }

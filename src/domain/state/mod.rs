@@ -3,6 +3,7 @@
 use super::decision::{Decision, DecisionId};
 use super::event::{AttemptId, HunkRef, Mark, RunEndReason, RunId, StandsOn, UnionReport};
 use super::hunks::HunkId;
+use super::inbox::Question;
 use super::outcome::{AttemptEnd, Outcome};
 use super::report::Report;
 use super::settings::RunSettings;
@@ -60,6 +61,12 @@ pub struct Record {
     pub clean: bool,
     /// Words of people for the next attempt, in order: steering, comments, answers without a decision.
     pub notes: Vec<String>,
+    /// How often people steered the task; their words are numbered by it.
+    pub steered: u32,
+    /// What people asked agents at work on the task, in order.
+    pub questions: Vec<Question>,
+    /// What the last agent that said so left for whoever goes on; gone when a person sends the task into a new round.
+    pub handoff: Option<String>,
     /// The file still says `done`, though the task is wanted again.
     pub reopened: bool,
     /// The file has said `done` since the latch closed: when it says something else now, somebody changed it back.

@@ -42,6 +42,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TaskReopened { .. } => "task_reopened",
         Event::TaskRequeued { .. } => "task_requeued",
         Event::Steered { .. } => "steered",
+        Event::Asked { .. } => "asked",
         Event::DecisionRaised { .. } => "decision_raised",
         Event::DecisionAnswered { .. } => "decision_answered",
         Event::DecisionWithdrawn { .. } => "decision_withdrawn",
@@ -49,7 +50,7 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 #[test]
 fn the_journal_of_version_1_still_folds() {

@@ -66,7 +66,7 @@ impl Job {
                 .await?;
         let prompt = self.folder.join("prompt.md");
         world.processes.write(prompt.clone(), text).await?;
-        let (mailbox, mail) = world.processes.mailbox(&self.key.0, self.id.number).await?;
+        let (mailbox, mail) = world.processes.mailbox(&self.key.0, self.id.number, &self.nonce).await?;
         let limits = self.settings.limits.for_task(&self.task.limits);
         let drive = DriveOrder {
             name: self.record.agent.clone(),
@@ -107,7 +107,7 @@ impl Job {
         let Some(running) = world.processes.adopt(self.folder.clone(), self.marker.clone()).await? else {
             return Ok(None);
         };
-        let (_, mail) = world.processes.mailbox(&self.key.0, self.id.number).await?;
+        let (_, mail) = world.processes.mailbox(&self.key.0, self.id.number, &self.nonce).await?;
         self.listen(running, mail).await.map(Some)
     }
 

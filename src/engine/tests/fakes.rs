@@ -2,6 +2,7 @@
 
 use crate::domain::event::Event;
 use crate::domain::hunks::HunkId;
+use crate::domain::inbox::InboxMessage;
 use crate::domain::report::Report;
 use crate::domain::task::Task;
 use crate::engine::ports::*;
@@ -296,13 +297,13 @@ impl Processes for Port {
         self.0.call("end left", &folder.display().to_string())
     }
 
-    async fn mailbox(&self, _key: &str, number: u32) -> PortResult<(PathBuf, Box<dyn Mail>)> {
+    async fn mailbox(&self, _key: &str, number: u32, _nonce: &str) -> PortResult<(PathBuf, Box<dyn Mail>)> {
         self.0.call("mailbox", "")?;
         Ok(("/mail".into(), Box::new(Letters { shared: self.0.clone(), number })))
     }
 
-    async fn deliver(&self, _key: &str, _number: u32, text: &str) -> PortResult<()> {
-        self.0.call("deliver", text)
+    async fn deliver(&self, _key: &str, _number: u32, message: &InboxMessage) -> PortResult<()> {
+        self.0.call("deliver", &message.text)
     }
 
     async fn write(&self, path: PathBuf, text: String) -> PortResult<()> {

@@ -1,15 +1,11 @@
 //! The writer's side: a message is delivered whole or not at all, and after everything delivered before.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::folder::{new_name, parse_new_name, parse_taken_name};
+use super::folder::{Folder, new_name, parse_new_name, parse_taken_name};
 use super::{CORRUPT, CUR, Envelope, MESSAGE_LIMIT, MailboxError, NEW, TMP, is_valid_id, log};
-use crate::infra::durable::sync_dir;
 
 /// Puts a message into a mailbox, and returns when it is there on stable storage.
 ///
@@ -24,47 +20,44 @@ pub fn deliver<T: Serialize>(mailbox: &Path, envelope: &Envelope<T>) -> Result<(
     if bytes.len() as u64 > MESSAGE_LIMIT {
         return Err(MailboxError::TooLarge(bytes.len()));
     }
-    let failed = |source| MailboxError::Io { what: "deliver to", path: mailbox.to_path_buf(), source };
-    let written = || -> io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::Builder::new().prefix(&envelope.id).tempfile_in(mailbox.join(TMP))?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    };
-    let file = written().map_err(failed)?;
-    let new = mailbox.join(NEW);
-    let mut arrival = highest_arrival(mailbox).map_err(failed)? + 1;
+    let whole = Folder::open(mailbox.to_path_buf())?;
+    let (tmp, new) = (whole.folder(TMP)?, whole.folder(NEW)?);
+    let name = tmp.write_new(&envelope.id, &bytes)?;
+    let delivered = link_last(&whole, &tmp, &name, &new);
+    // Its name among the messages is the one that counts; what is left in `tmp` is no message.
+    let _ = tmp.remove(name.as_ref());
+    delivered?;
+    new.sync()
+}
+
+/// Gives a written message the number after everything that was there before.
+fn link_last(whole: &Folder, tmp: &Folder, name: &str, new: &Folder) -> Result<(), MailboxError> {
+    let mut arrival = highest_arrival(whole, new)? + 1;
     // A link, not a rename: it fails when another writer took the number first.
-    while let Err(error) = fs::hard_link(file.path(), new.join(new_name(arrival))) {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            return Err(failed(error));
-        }
+    while !tmp.link(name, new, &new_name(arrival))? {
         arrival += 1;
     }
-    sync_dir(&new).map_err(failed)
+    Ok(())
 }
 
 /// The highest number given to a message so far.
 ///
 /// A message moves from `new` to `cur` or `corrupt`, and from `cur` into the log, always forward. Looking in that
 /// order, one that moves meanwhile is seen at least once. No lock: a writer that is stopped holds up nobody.
-fn highest_arrival(mailbox: &Path) -> io::Result<u64> {
+fn highest_arrival(whole: &Folder, new: &Folder) -> Result<u64, MailboxError> {
     let mut highest = 0;
-    for name in names(&mailbox.join(NEW))? {
+    for name in new.names()? {
         highest = highest.max(parse_new_name(&name).unwrap_or(0));
     }
     for folder in [CUR, CORRUPT] {
-        for name in names(&mailbox.join(folder))? {
+        for name in whole.folder(folder)?.names()? {
             highest = highest.max(parse_taken_name(&name).map_or(0, |(_, arrival)| arrival));
         }
     }
-    match File::open(mailbox.join(super::reader::LOG)) {
-        Ok(mut file) => Ok(highest.max(log::highest(&mut file)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(highest),
-        Err(error) => Err(error),
-    }
-}
-
-fn names(folder: &Path) -> io::Result<Vec<OsString>> {
-    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    let Some(mut file) = whole.read_log(super::reader::LOG)? else { return Ok(highest) };
+    let logged = log::highest(&mut file).map_err(|source| {
+        let path = whole.path().join(super::reader::LOG);
+        MailboxError::Io { what: "read", path, source }
+    })?;
+    Ok(highest.max(logged))
 }

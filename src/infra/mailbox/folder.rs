@@ -2,18 +2,19 @@
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::{MESSAGE_LIMIT, MailboxError};
 
 /// Numbers above this are not ours: made up by someone to exhaust them.
-const HIGHEST: u64 = 999_999_999_999_999;
+pub const HIGHEST: u64 = 999_999_999_999_999;
 
 /// One open folder.
 #[derive(Debug)]
@@ -38,6 +39,23 @@ impl Folder {
         match openat(CWD, &path, flags, Mode::empty()) {
             Ok(descriptor) => Ok(Self { path, descriptor }),
             Err(error) => Err(MailboxError::Io { what: "open", path, source: error.into() }),
+        }
+    }
+
+    /// Opens a folder in it, which is not looked for anywhere else, whatever is put in its place.
+    pub fn folder(&self, name: &str) -> Result<Self, MailboxError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(descriptor) => Ok(Self { path: self.path.join(name), descriptor }),
+            Err(error) => Err(self.failed("open", OsStr::new(name), error.into())),
+        }
+    }
+
+    /// Makes a folder in it, private to the user; one that is there stays as it is.
+    pub fn make_folder(&self, name: &str) -> Result<(), MailboxError> {
+        match mkdirat(&self.descriptor, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(self.failed("make", OsStr::new(name), error.into())),
         }
     }
 
@@ -106,6 +124,37 @@ impl Folder {
             .map_err(|error| self.failed("move", name, error.into()))
     }
 
+    /// Writes a new file to stable storage and returns its name, which begins with `prefix`.
+    pub fn write_new(&self, prefix: &str, bytes: &[u8]) -> Result<String, MailboxError> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{prefix}.{}.{number}", std::process::id());
+            let mut file = match openat(&self.descriptor, name.as_str(), flags, Mode::RUSR | Mode::WUSR) {
+                Ok(descriptor) => File::from(descriptor),
+                // Of a process with the same number, in another namespace or before this one.
+                Err(Errno::EXIST) => continue,
+                Err(error) => return Err(self.failed("make", OsStr::new(&name), error.into())),
+            };
+            if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+                // The first error is the one to tell; what is left here is no message.
+                let _ = self.remove(OsStr::new(&name));
+                return Err(self.failed("write", OsStr::new(&name), error));
+            }
+            return Ok(name);
+        }
+    }
+
+    /// Gives a file a further name in another folder; tells whether that name was free.
+    pub fn link(&self, name: &str, to: &Folder, new_name: &str) -> Result<bool, MailboxError> {
+        match linkat(&self.descriptor, name, &to.descriptor, new_name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(to.failed("make", OsStr::new(new_name), error.into())),
+        }
+    }
+
     /// Removes a file; one that is not there is fine.
     pub fn remove(&self, name: &OsStr) -> Result<(), MailboxError> {
         match unlinkat(&self.descriptor, name, AtFlags::empty()) {
@@ -116,10 +165,29 @@ impl Folder {
 
     /// Opens a file in it for reading and appending, made when missing.
     pub fn open_log(&self, name: &str) -> Result<File, MailboxError> {
-        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&self.descriptor, name, flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(|error| self.failed("open", OsStr::new(name), error.into()))
+        self.open_file(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
+    }
+
+    /// Opens a file in it for reading; none when it is missing.
+    pub fn read_log(&self, name: &str) -> Result<Option<File>, MailboxError> {
+        match self.open_file(name, OFlags::RDONLY) {
+            Ok(file) => Ok(Some(file)),
+            Err(MailboxError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens what must be a file, so that nobody waits for the other end of a pipe put in its place.
+    fn open_file(&self, name: &str, flags: OFlags) -> Result<File, MailboxError> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let failed = |error| self.failed("open", OsStr::new(name), error);
+        let file = File::from(
+            openat(&self.descriptor, name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?,
+        );
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")));
+        }
+        Ok(file)
     }
 
     /// Makes what was moved in and out survive a power cut.

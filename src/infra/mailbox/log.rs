@@ -3,8 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::folder::HIGHEST;
+
 /// More than any line is long.
 const LINE_LIMIT: u64 = 512;
+/// More than any log is long: some hundred thousand messages.
+const LOG_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// One acknowledged message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +40,8 @@ impl Line {
 
     fn decode(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
-        let seq = words.next()?.parse().ok()?;
-        let highest = words.next()?.parse().ok()?;
+        let seq = words.next()?.parse().ok().filter(|seq| *seq <= HIGHEST)?;
+        let highest = words.next()?.parse().ok().filter(|highest| *highest <= HIGHEST)?;
         let message = match (words.next(), words.next(), words.next()) {
             (Some(id), Some(digest), None) => Some((id.to_owned(), Digest(digest.to_owned()))),
             (None, None, None) => None,
@@ -50,6 +54,9 @@ impl Line {
 /// Reads all lines, and cuts off one that a crash left incomplete: its message was not acknowledged.
 pub fn read_all(file: &mut File) -> io::Result<Vec<Line>> {
     let mut text = Vec::new();
+    if file.metadata()?.len() > LOG_LIMIT {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is longer than any that was written by us"));
+    }
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
     let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);

@@ -7,11 +7,14 @@
 //! * `acked.log`: what was acknowledged, one line each: the memory against duplicates.
 //!
 //! Writers touch `tmp` and `new` only, so that is all a sandbox has to let them write; they read the rest.
-//! Both directions use the same form: an attempt's mailbox holds reports, its inbox what the engine answers.
+//! Both directions use the same form: an attempt's mailbox holds reports, its inbox what the engine answers. The agent's
+//! side may put anything into the place of these folders, so both sides go through descriptors and follow no links.
 
 mod deliver;
 mod folder;
+mod inbox;
 mod log;
+mod mail;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -27,7 +30,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::report::Report;
 use crate::infra::durable::sync_dir;
 
+use folder::Folder;
+
 pub use deliver::deliver;
+pub use inbox::{INBOX, Inbox, deliver_to_inbox};
+pub use mail::AttemptMail;
 pub use reader::{Reader, Taken};
 
 /// The environment variable that tells an agent's helpers where its mailbox is.
@@ -67,16 +74,25 @@ pub enum MailboxError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// Makes the folders of a mailbox, private to the user; those that are there stay as they are.
+/// Makes the folders of a mailbox, private to the user; those that are there stay as they are, and links in their
+/// places lead nowhere.
 pub fn create(mailbox: &Path) -> Result<(), MailboxError> {
-    let failed = |path: &Path, source| MailboxError::Io { what: "make", path: path.to_path_buf(), source };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
+    let failed = |what, path: &Path, source| MailboxError::Io { what, path: path.to_path_buf(), source };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(mailbox)
+        .map_err(|source| failed("make", mailbox, source))?;
+    let folder = Folder::open(mailbox.to_path_buf())?;
     for name in [TMP, NEW, CUR, CORRUPT] {
-        let path = mailbox.join(name);
-        builder.create(&path).map_err(|source| failed(&path, source))?;
+        folder.make_folder(name)?;
     }
-    sync_dir(mailbox).map_err(|source| failed(mailbox, source))
+    folder.sync()?;
+    // The two folders above may be as new.
+    for above in mailbox.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty()) {
+        sync_dir(above).map_err(|source| failed("sync", above, source))?;
+    }
+    Ok(())
 }
 
 /// Makes a message id that no other process makes.

@@ -23,6 +23,7 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const BAD_NAME: &str = "its name is none that a writer gives";
 const OTHER_WITH_ID: &str = "another message has the same id";
+const OF_ANOTHER: &str = "it does not carry the nonce of this attempt";
 
 /// One thing taken from a mailbox. Numbers are given once and grow; a repetition after a crash has the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,8 @@ pub struct Reader<T = Report> {
     unsynced: bool,
     /// What could not be moved out of `new`; told once.
     stuck: HashSet<OsString>,
+    /// The nonce that every message must carry; any when absent.
+    attempt: Option<String>,
     _lock: FileLock,
 }
 
@@ -88,6 +91,15 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     ///
     /// What an earlier reader took and did not acknowledge is yielded again, first, with the same numbers.
     pub fn open(mailbox: &Path) -> Result<Self, MailboxError> {
+        Self::open_with(mailbox, None)
+    }
+
+    /// As [`Reader::open`], of the mailbox of the attempt with this nonce: what carries another is kept as corrupt.
+    pub fn open_of(mailbox: &Path, attempt: &str) -> Result<Self, MailboxError> {
+        Self::open_with(mailbox, Some(attempt.to_owned()))
+    }
+
+    fn open_with(mailbox: &Path, attempt: Option<String>) -> Result<Self, MailboxError> {
         let failed = |what, name: &str| {
             let path = mailbox.join(name);
             move |source: io::Error| MailboxError::Io { what, path, source }
@@ -100,9 +112,9 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         whole.sync()?;
         let lines = log::read_all(&mut log).map_err(failed("read", LOG))?;
         let mut reader = Self {
-            new: Folder::open(mailbox.join(NEW))?,
-            cur: Folder::open(mailbox.join(CUR))?,
-            corrupt: Folder::open(mailbox.join(CORRUPT))?,
+            new: whole.folder(NEW)?,
+            cur: whole.folder(CUR)?,
+            corrupt: whole.folder(CORRUPT)?,
             log,
             next_seq: lines.iter().map(|line| line.seq).max().map_or(1, |seq| seq + 1),
             highest: lines.last().map_or(0, |line| line.highest),
@@ -111,6 +123,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
             ready: VecDeque::new(),
             unsynced: false,
             stuck: HashSet::new(),
+            attempt,
             _lock: lock,
         };
         reader.recover(&lines.iter().map(|line| line.seq).collect())?;
@@ -188,7 +201,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
                 if !acknowledged.contains(&seq) {
                     let reason = match self.corrupt.read(&name)? {
                         Content::Bytes(_) if arrival == 0 => BAD_NAME.to_owned(),
-                        Content::Bytes(bytes) => match judge::<T>(&bytes) {
+                        Content::Bytes(bytes) => match self.judge(&bytes) {
                             Verdict::Message(..) => OTHER_WITH_ID.to_owned(),
                             Verdict::Corrupt(reason) => reason,
                         },
@@ -209,7 +222,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
                 continue;
             }
             let verdict = match self.cur.read(&name)? {
-                Content::Bytes(bytes) => judge(&bytes),
+                Content::Bytes(bytes) => self.judge(&bytes),
                 Content::Not(reason) => Verdict::Corrupt(reason.to_owned()),
                 Content::Gone => continue,
             };
@@ -252,7 +265,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
                 Content::Bytes(_) if parse_new_name(&name).is_none() => Verdict::Corrupt(BAD_NAME.to_owned()),
                 Content::Bytes(bytes) => {
                     size += bytes.len();
-                    judge(&bytes)
+                    self.judge(&bytes)
                 }
             };
             batch.push((name, verdict));
@@ -305,19 +318,22 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     fn note(&mut self, seq: u64) {
         self.next_seq = self.next_seq.max(seq + 1);
     }
-}
 
-/// Reads a message; two with the same sender and body are the same whenever they were sent.
-fn judge<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Verdict<T> {
-    let envelope: Envelope<T> = match serde_json::from_slice(bytes) {
-        Ok(envelope) => envelope,
-        Err(error) => return Verdict::Corrupt(format!("it cannot be understood: {error}")),
-    };
-    if !is_valid_id(&envelope.id) {
-        return Verdict::Corrupt("its id is not a valid one".to_owned());
-    }
-    match serde_json::to_vec(&(&envelope.attempt, &envelope.body)) {
-        Ok(content) => Verdict::Message(envelope, Digest::of(&content)),
-        Err(error) => Verdict::Corrupt(format!("it cannot be written again: {error}")),
+    /// Reads a message; two with the same sender and body are the same whenever they were sent.
+    fn judge(&self, bytes: &[u8]) -> Verdict<T> {
+        let envelope: Envelope<T> = match serde_json::from_slice(bytes) {
+            Ok(envelope) => envelope,
+            Err(error) => return Verdict::Corrupt(format!("it cannot be understood: {error}")),
+        };
+        if !is_valid_id(&envelope.id) {
+            return Verdict::Corrupt("its id is not a valid one".to_owned());
+        }
+        if self.attempt.as_ref().is_some_and(|attempt| *attempt != envelope.attempt) {
+            return Verdict::Corrupt(OF_ANOTHER.to_owned());
+        }
+        match serde_json::to_vec(&(&envelope.attempt, &envelope.body)) {
+            Ok(content) => Verdict::Message(envelope, Digest::of(&content)),
+            Err(error) => Verdict::Corrupt(format!("it cannot be written again: {error}")),
+        }
     }
 }

@@ -141,6 +141,32 @@ fn bad_ids_and_large_messages_are_refused_by_the_writer() {
 }
 
 #[test]
+fn a_report_of_another_attempt_is_kept_aside() {
+    let folder = mailbox();
+    for (id, attempt) in [("own", "nonce"), ("other", "another"), ("none", ""), ("last", "nonce")] {
+        deliver(folder.path(), &Envelope { attempt: attempt.into(), ..envelope(id, "x") }).expect("delivered");
+    }
+    let mut reader = Reader::open_of(folder.path(), "nonce").expect("opened");
+    let reason = "it does not carry the nonce of this attempt";
+    let expected = pairs(&[(1, "own"), (2, reason), (3, reason), (4, "last")]);
+    assert_eq!(take_all(&mut reader), expected);
+    assert_eq!(count(folder.path(), "corrupt"), 2, "they are kept");
+    drop(reader);
+    assert_eq!(take_all(&mut Reader::open_of(folder.path(), "nonce").expect("opened")), expected, "as before");
+}
+
+#[test]
+fn a_log_that_somebody_else_wrote_breaks_nobody() {
+    let folder = mailbox();
+    fs::write(folder.path().join("acked.log"), "7 18446744073709551615\n18446744073709551615 3\n").expect("written");
+    deliver(folder.path(), &envelope("a", "x")).expect("delivered");
+    assert_eq!(take_all(&mut open(&folder)), pairs(&[(1, "a")]));
+    fs::File::create(folder.path().join("acked.log")).expect("made").set_len(1 << 40).expect("a terabyte");
+    assert!(matches!(Reader::<Report>::open(folder.path()), Err(MailboxError::Io { .. })));
+    deliver(folder.path(), &envelope("b", "x")).expect("writers read only its end");
+}
+
+#[test]
 fn there_is_one_reader() {
     let folder = mailbox();
     let reader = open(&folder);

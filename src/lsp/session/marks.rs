@@ -106,7 +106,14 @@ mod tests {
             part_kept: false,
         };
         let task = Task::new("t", "T");
-        TaskView { task, state: LiveState::Review, why: String::new(), attempts: Vec::new(), proposal: Some(proposal) }
+        TaskView {
+            task,
+            state: LiveState::Review,
+            why: String::new(),
+            attempts: Vec::new(),
+            proposal: Some(proposal),
+            questions: Vec::new(),
+        }
     }
 
     fn shown(marks: &mut Marks, engine: Mark) -> Mark {

@@ -179,6 +179,11 @@ impl Session {
                 let left = if left == "idle" { String::new() } else { format!(" ({left})") };
                 self.announce(index, occasion, &format!("Ralph: {what}{left}"));
             }
+            Milestone::Replied { task, question, answer, .. } => {
+                let asked =
+                    if question.is_empty() { String::new() } else { format!(" to “{}”", first_line(question)) };
+                self.show_message(false, &format!("Ralph: {task} replies{asked}: {}", first_line(answer)));
+            }
             // These are told from the snapshot, which cannot be missed.
             Milestone::RunStarted { .. }
             | Milestone::TaskState { .. }
@@ -251,4 +256,9 @@ impl Session {
             self.outbound.refresh("workspace/codeLens/refresh");
         }
     }
+}
+
+/// The part of a text that fits into a line of a message.
+fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::hunks::{Hunk, HunkId};
+use crate::domain::inbox::Question;
 use crate::domain::outcome::{CheckResult, Outcome};
 use crate::domain::queue::LiveState;
 use crate::domain::task::{Goal, Task, TaskId};
@@ -41,6 +42,9 @@ pub struct TaskView {
     pub why: String,
     pub attempts: Vec<AttemptView>,
     pub proposal: Option<ProposalSummary>,
+    /// What people asked its agents at work, oldest first.
+    #[serde(default)]
+    pub questions: Vec<Question>,
 }
 
 /// An attempt as shown.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Runs a shell script in a mount namespace of its own, where the sandbox's disks can be mounted otherwise.
 /// Returns none, loudly, where that is not permitted.
-fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Ran> {
+pub fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Ran> {
     let namespace: &[&str] = if rustix::process::getuid().is_root() { &["-m"] } else { &["-rm"] };
     let permitted = Command::new("unshare").args(namespace).arg("true").status().is_ok_and(|status| status.success());
     if !permitted {

@@ -149,7 +149,8 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         LiveState::Dropped => Status::Dropped,
         _ => Status::Todo,
     };
-    TaskView { task, state, why: format!("because of {}", state.as_str()), attempts: Vec::new(), proposal: None }
+    let why = format!("because of {}", state.as_str());
+    TaskView { task, state, why, attempts: Vec::new(), proposal: None, questions: Vec::new() }
 }
 
 /// Makes an open question of a task, about line 3 of `src/lib.rs`.
