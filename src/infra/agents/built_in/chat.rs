@@ -11,23 +11,31 @@ pub enum Message {
     System { text: String },
     /// The task, a reminder, or a note of ours.
     User { text: String },
+    /// What a person said meanwhile.
+    Heard { text: String },
     /// What the model answered.
     Assistant(Spoken),
     /// What a call of a tool gave.
     Tool { call: String, name: String, text: String },
 }
 
-/// Joins words of ours that follow each other: the templates of some models want the speakers to take turns.
+/// Joins words for the model that follow each other, all as the user's: the templates of some models want the speakers to
+/// take turns.
 pub fn in_turns(messages: &[Message]) -> Vec<Cow<'_, Message>> {
     let mut turns: Vec<Cow<'_, Message>> = Vec::with_capacity(messages.len());
     for message in messages {
-        if let Message::User { text } = message
-            && let Some(last) = turns.last_mut()
-            && let Message::User { text: before } = last.as_ref()
-        {
-            *last = Cow::Owned(Message::User { text: format!("{before}\n\n{text}") });
-        } else {
+        let (Message::User { text } | Message::Heard { text }) = message else {
             turns.push(Cow::Borrowed(message));
+            continue;
+        };
+        match turns.last_mut() {
+            Some(last) if matches!(last.as_ref(), Message::User { .. }) => {
+                if let Message::User { text: before } = last.to_mut() {
+                    before.push_str("\n\n");
+                    before.push_str(text);
+                }
+            }
+            _ => turns.push(Cow::Owned(Message::User { text: text.clone() })),
         }
     }
     turns

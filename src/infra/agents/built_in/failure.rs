@@ -5,9 +5,9 @@
 //! | the prompt is longer than the window, 413 | the caller drops something and asks again, else `context_exhausted` | model |
 //! | no such model, no tools, not enough memory for it | `model_unavailable` | model |
 //! | nothing there (another 404), moved (3xx) | `model_unavailable` | agent |
-//! | quota or credit used up, 402 | `rate_limited`, until as far as it tells | agent |
+//! | quota used up | `rate_limited`, until as far as it tells | agent |
 //! | 429 | `rate_limited`, until as headers or body tell | model where the words name it, else agent |
-//! | 401, 403 | `auth` | agent |
+//! | 401, 403; 402, which waiting does not mend | `auth` | agent |
 //! | 408, 5xx | `overloaded` | agent |
 //! | another 4xx | `crashed` | agent |
 //! | refused, no such host, dropped, too late | `network` | agent |
@@ -115,6 +115,7 @@ enum Kind {
     NoTools,
     NoMemory,
     Quota,
+    Credit,
     Limited,
     Auth,
     Nothing,
@@ -148,7 +149,7 @@ fn kind(refusal: &Refusal, words: &Words, model: &str) -> Kind {
     match status {
         300..400 => Kind::Moved,
         401 | 403 => Kind::Auth,
-        402 => Kind::Quota,
+        402 => Kind::Credit,
         404 if says(&["model"]) || (!model.is_empty() && words.lower.contains(&model.to_lowercase())) => Kind::NoModel,
         404 | 405 => Kind::Nothing,
         429 => Kind::Limited,
@@ -209,6 +210,7 @@ fn refused(refusal: &Refusal, subject: &Subject, now: Timestamp) -> Meaning {
         Kind::Auth => {
             (Outcome::Auth, format!("{url} does not let us in ({}): {said}; {}", refusal.status, key(subject)))
         }
+        Kind::Credit => (Outcome::Auth, format!("the account at {url} has no credit: {said}; add some")),
         Kind::Overloaded => {
             (Outcome::Overloaded, format!("{url} is overloaded or broken ({}): {said}", refusal.status))
         }

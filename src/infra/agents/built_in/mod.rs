@@ -26,7 +26,7 @@ pub use probe::{Found, FoundModel, LEAST_WINDOW, Probe, find, probe};
 use super::Session;
 use crate::domain::ending::{Ending, Scope};
 use crate::domain::outcome::Outcome;
-use crate::infra::agent_side::NONCE;
+use crate::infra::agent_side::Attempt;
 use crate::protocol::agent_lines::AgentLine;
 use client::{Endpoint, Model, NoModel, Patience, Unusable};
 use failure::{Failure, Meaning, Subject};
@@ -44,8 +44,8 @@ const INSTRUCTIONS: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 struct Surroundings<'a> {
     /// The slot.
     folder: PathBuf,
-    /// Where reports go, and the nonce they carry.
-    mailbox: (Option<PathBuf>, String),
+    /// Where reports go; none outside of one.
+    attempt: Option<Attempt>,
     var: &'a (dyn Fn(&str) -> Option<String> + Sync),
     patience: Patience,
 }
@@ -56,11 +56,9 @@ pub async fn drive(session: &mut Session) -> Ending {
         Ok(folder) => folder,
         Err(error) => return Ending::failed(Outcome::Crashed, format!("failed to find the slot: {error}")),
     };
-    let nonce = std::env::var(NONCE).unwrap_or_default();
     let agent = session.order().agent.clone();
     let var = |name: &str| probe::variable(&agent, name);
-    let mailbox = (session.mailbox(), nonce);
-    drive_in(session, Surroundings { folder, mailbox, var: &var, patience: Patience::default() }).await
+    drive_in(session, Surroundings { folder, attempt: Attempt::own(), var: &var, patience: Patience::default() }).await
 }
 
 async fn drive_in(session: &mut Session, around: Surroundings<'_>) -> Ending {
@@ -93,7 +91,7 @@ async fn drive_in(session: &mut Session, around: Surroundings<'_>) -> Ending {
     let specs = tools::specs(order.role, model.window);
     let without = order.agent.key_env.iter().cloned().collect();
     let limit = window::output_limit(model.window);
-    let toolbox = Toolbox::new(slot, specs, around.mailbox, limit, without, session.stop());
+    let toolbox = Toolbox::new(slot, specs, around.attempt, limit, without, session.stop());
     Turn::new(session, model, toolbox, rules).go().await
 }
 

@@ -72,7 +72,7 @@ pub fn request(model: &str, window: u64, messages: &[Message], tools: &[ToolSpec
 fn message(message: &Message) -> Value {
     match message {
         Message::System { text } => json!({"role": "system", "content": text}),
-        Message::User { text } => json!({"role": "user", "content": text}),
+        Message::User { text } | Message::Heard { text } => json!({"role": "user", "content": text}),
         Message::Tool { name, text, .. } => json!({"role": "tool", "tool_name": name, "content": text}),
         Message::Assistant(spoken) => {
             let mut body = spoken.echo.clone();

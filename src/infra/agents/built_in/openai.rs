@@ -23,7 +23,7 @@ pub fn request(model: &str, messages: &[Message], tools: &[ToolSpec]) -> Value {
 fn message(message: &Message) -> Value {
     match message {
         Message::System { text } => json!({"role": "system", "content": text}),
-        Message::User { text } => json!({"role": "user", "content": text}),
+        Message::User { text } | Message::Heard { text } => json!({"role": "user", "content": text}),
         Message::Tool { call, text, .. } => json!({"role": "tool", "tool_call_id": call, "content": text}),
         Message::Assistant(spoken) if spoken.calls.is_empty() => json!({"role": "assistant", "content": spoken.text}),
         Message::Assistant(spoken) => {
@@ -78,7 +78,7 @@ pub fn answer(body: &[u8], number: u32) -> Result<Answer, Failure> {
     }
     rest.retain(|name, value| ECHOED.contains(&name.as_str()) && !value.is_null());
     let spoken = Spoken { text: words(spoken.content), thought, calls: calls.collect(), echo: rest };
-    Ok(Answer { spoken, finish, usage: completion.usage.map(Counts::to_usage), model: completion.model })
+    Ok(Answer { spoken, finish, usage: completion.usage.map(Counts::into_usage), model: completion.model })
 }
 
 /// Returns a content as one text: it is a text, or a list of parts.
@@ -179,7 +179,7 @@ struct Details {
 }
 
 impl Counts {
-    fn to_usage(self) -> Usage {
+    fn into_usage(self) -> Usage {
         Usage {
             input_tokens: self.prompt_tokens.unwrap_or(0),
             cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),

@@ -7,6 +7,7 @@ use super::{ending_of, ending_of_no_model, tools};
 use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
 use crate::protocol::config::AgentConfig;
+use crate::protocol::report_tools;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -140,7 +141,8 @@ async fn call(model: &Model) -> Result<Answer, Failure> {
         Message::System { text: "You work by calling tools only.".into() },
         Message::User { text: "Call the tool `report_progress` with the text `ready`.".into() },
     ];
-    let tools: Vec<_> = tools::spec("report_progress").into_iter().collect();
+    let tools: Vec<_> =
+        report_tools::tool("report_progress").map(|tool| tools::report_spec(tool, true)).into_iter().collect();
     model.ask(&messages, &tools, 1, &mut |_| {}).await
 }
 

@@ -9,6 +9,7 @@ use crate::domain::ending::{Ending, Scope, Usage};
 use crate::domain::outcome::Outcome;
 use crate::infra::agents::Session;
 use crate::protocol::agent_lines::{AgentLine, ToolStatus};
+use crate::protocol::report_tools::{Way, unread};
 use jiff::Timestamp;
 
 /// Answers of the model in one turn.
@@ -66,8 +67,8 @@ impl<'a> Turn<'a> {
     pub async fn go(mut self) -> Ending {
         let mut ending = None;
         for number in 1..=MOST_ANSWERS {
-            if let Err(end) = self.step(number).await {
-                ending = Some(end);
+            if let Err(reached) = self.step(number).await {
+                ending = Some(*reached);
                 break;
             }
         }
@@ -81,7 +82,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Asks once and carries out what is answered; the error is how the turn ends.
-    async fn step(&mut self, number: u32) -> Result<(), Ending> {
+    async fn step(&mut self, number: u32) -> Result<(), Box<Ending>> {
+        self.hear().await;
         let answer = match self.ask(number).await? {
             Heard::Answer(answer) => answer,
             Heard::Again => return self.within_budget(),
@@ -100,15 +102,40 @@ impl<'a> Turn<'a> {
         self.within_budget()
     }
 
-    fn within_budget(&self) -> Result<(), Ending> {
+    /// Takes in what a person said since the last look. What cannot be read now stays unread.
+    async fn hear(&mut self) {
+        let Some(attempt) = self.toolbox.attempt() else { return };
+        let look = move || {
+            let mut heard = None;
+            let told = attempt.hand_on(|messages| {
+                heard = unread(messages, Way::Tool);
+                Ok(())
+            });
+            (heard, told)
+        };
+        match tokio::task::spawn_blocking(look).await {
+            Ok((heard, told)) => {
+                if let Err(error) = told {
+                    self.session.note(format!("failed to {error}"));
+                }
+                if let Some(text) = heard {
+                    self.session.note("words of the user were handed on");
+                    self.talk.push(Message::Heard { text });
+                }
+            }
+            Err(error) => self.session.note(format!("failed to look into the inbox: {error}")),
+        }
+    }
+
+    fn within_budget(&self) -> Result<(), Box<Ending>> {
         match self.session.over_budget() {
-            Some(why) => Err(Ending::failed(Outcome::BudgetExceeded, format!("stopped: {why}"))),
+            Some(why) => end(Ending::failed(Outcome::BudgetExceeded, format!("stopped: {why}"))),
             None => Ok(()),
         }
     }
 
     /// Makes the conversation fit, asks the model to go on, and takes over what it cost.
-    async fn ask(&mut self, number: u32) -> Result<Heard, Ending> {
+    async fn ask(&mut self, number: u32) -> Result<Heard, Box<Ending>> {
         if let Some(window) = self.model.window {
             self.fit(room(window))?;
         }
@@ -123,7 +150,7 @@ impl<'a> Turn<'a> {
             }
             Err(failure) => match failure.meaning(&self.model.subject(), Timestamp::now()) {
                 Meaning::TooLong { window, words } => self.too_long(window, &words).map(|()| Heard::Again),
-                Meaning::Ends(ending) => Err(self.with_models(ending, &failure).await),
+                Meaning::Ends(ending) => end(self.with_models(ending, &failure).await),
             },
         }
     }
@@ -147,7 +174,7 @@ impl<'a> Turn<'a> {
 
     /// Tells whether the prompt was read whole and the answer written whole; learns from the count if they were. If not,
     /// makes room, or tells the model where room was not what it lacked.
-    fn check(&mut self, answer: &Answer) -> Result<bool, Ending> {
+    fn check(&mut self, answer: &Answer) -> Result<bool, Box<Ending>> {
         let Usage { input_tokens, output_tokens, .. } = answer.usage.unwrap_or_default();
         let messages = self.talk.messages();
         let window = self.model.window;
@@ -181,7 +208,7 @@ impl<'a> Turn<'a> {
         self.talk.push(Message::User { text: text.to_owned() });
     }
 
-    fn too_long(&mut self, window: Option<u64>, words: &str) -> Result<(), Ending> {
+    fn too_long(&mut self, window: Option<u64>, words: &str) -> Result<(), Box<Ending>> {
         // A window named in a refusal is the truth; a larger one than we thought says that our estimate is off.
         if let Some(window) = window.filter(|window| self.model.window.is_none_or(|known| *window < known)) {
             self.model.window = Some(window);
@@ -191,7 +218,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Drops a part of the conversation, and mistrusts the estimate from now on.
-    fn shrink(&mut self, what: &str) -> Result<(), Ending> {
+    fn shrink(&mut self, what: &str) -> Result<(), Box<Ending>> {
         let estimate = self.gauge.estimate(self.talk.messages());
         let mut target = estimate / 4 * 3;
         if let Some(window) = self.model.window {
@@ -208,7 +235,7 @@ impl<'a> Turn<'a> {
                 self.session.note(format!("{what}; dropped all old outputs and steps"));
                 Ok(())
             }
-            Err(NoRoom { needed, .. }) => Err(Ending {
+            Err(NoRoom { needed, .. }) => end(Ending {
                 scope: Scope::Model,
                 ..Ending::failed(
                     Outcome::ContextExhausted,
@@ -222,7 +249,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn fit(&mut self, room: u64) -> Result<(), Ending> {
+    fn fit(&mut self, room: u64) -> Result<(), Box<Ending>> {
         match self.talk.fit(&self.gauge, room) {
             Ok(0) => Ok(()),
             Ok(dropped) => {
@@ -230,7 +257,7 @@ impl<'a> Turn<'a> {
                     .note(format!("dropped {dropped} of the oldest outputs and steps to stay below {room} tokens"));
                 Ok(())
             }
-            Err(NoRoom { needed, room }) => Err(Ending {
+            Err(NoRoom { needed, room }) => end(Ending {
                 scope: Scope::Model,
                 ..Ending::failed(
                     Outcome::ContextExhausted,
@@ -268,11 +295,11 @@ impl<'a> Turn<'a> {
     }
 
     /// It called nothing: it is reminded once, then that was it.
-    fn no_call(&mut self, spoken: &Spoken) -> Result<(), Ending> {
+    fn no_call(&mut self, spoken: &Spoken) -> Result<(), Box<Ending>> {
         // The last resort of the prompt, which the engine reads from the last words.
         let reports_in_words = spoken.text.lines().any(|line| line.trim_start().starts_with("```ralph"));
         if self.reminded || reports_in_words {
-            return Err(Ending::regular("the model stopped calling tools"));
+            return end(Ending::regular("the model stopped calling tools"));
         }
         self.reminded = true;
         let last = tools::last_tools(self.session.order().role);
@@ -283,7 +310,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Carries out one call, shows it, and puts its output into the conversation.
-    async fn call(&mut self, call: &ToolCall) -> Result<(), Ending> {
+    async fn call(&mut self, call: &ToolCall) -> Result<(), Box<Ending>> {
         let title = title(call);
         let line = |status, detail: &str| AgentLine::Tool {
             id: call.id.clone(),
@@ -294,18 +321,19 @@ impl<'a> Turn<'a> {
         self.session.say(&line(ToolStatus::Started, ""));
         let called = self.toolbox.call(call).await;
         if self.session.stop().is_cancelled() {
-            return Err(Ending::failed(Outcome::Cancelled, "stopped as asked"));
+            return end(Ending::failed(Outcome::Cancelled, "stopped as asked"));
         }
         let (status, text) = match &called {
             Called::Done(text) => (ToolStatus::Completed, text.clone()),
+            Called::Over(text) => (ToolStatus::Completed, text.clone()),
             Called::Last(_) => (ToolStatus::Completed, "reported".to_owned()),
             Called::Wrong(text) => (ToolStatus::Failed, text.clone()),
             Called::Broken(text) => (ToolStatus::Failed, format!("failed to {text}")),
         };
         self.session.say(&line(status, &text));
         match called {
-            Called::Last(_) => return Err(Ending::regular(format!("reported by `{}`", call.name))),
-            Called::Broken(text) => return Err(Ending::failed(Outcome::Crashed, format!("failed to {text}"))),
+            Called::Last(_) | Called::Over(_) => return end(Ending::regular(format!("reported by `{}`", call.name))),
+            Called::Broken(text) => return end(Ending::failed(Outcome::Crashed, format!("failed to {text}"))),
             Called::Wrong(_) => self.count_wrong(call, &text)?,
             Called::Done(_) => self.wrong = None,
         }
@@ -313,7 +341,7 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    fn count_wrong(&mut self, call: &ToolCall, why: &str) -> Result<(), Ending> {
+    fn count_wrong(&mut self, call: &ToolCall, why: &str) -> Result<(), Box<Ending>> {
         let is_equal = |other: &ToolCall| other.name == call.name && other.arguments == call.arguments;
         let times = 1 + self.wrong.as_ref().filter(|(other, _)| is_equal(other)).map_or(0, |(_, times)| *times);
         if times >= EQUAL_WRONG_CALLS {
@@ -322,11 +350,16 @@ impl<'a> Turn<'a> {
                 call.name,
                 shorten(why, 300)
             );
-            return Err(Ending::failed(Outcome::InvalidOutput, detail));
+            return end(Ending::failed(Outcome::InvalidOutput, detail));
         }
         self.wrong = Some((call.clone(), times));
         Ok(())
     }
+}
+
+/// Ends the turn.
+fn end<T>(ending: Ending) -> Result<T, Box<Ending>> {
+    Err(Box::new(ending))
 }
 
 /// How the transcript shows an output: its beginning.

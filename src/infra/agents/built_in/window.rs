@@ -1,6 +1,6 @@
 //! How a conversation is kept inside a model's context window, without touching the world.
 //!
-//! The task and the rules are never touched. What goes first is what can be got again: the oldest outputs of tools,
+//! The task, the rules and what people said are never touched. What goes first is what can be got again: the oldest outputs of tools,
 //! then long arguments of old calls, then whole old steps, and only then what the last step gave.
 
 use super::chat::{Arguments, Message, Spoken};
@@ -74,7 +74,7 @@ fn plain(text: &str) -> u64 {
 fn size(message: &Message) -> u64 {
     PER_MESSAGE
         + match message {
-            Message::System { text } | Message::User { text } => plain(text),
+            Message::System { text } | Message::User { text } | Message::Heard { text } => plain(text),
             Message::Tool { text, name, .. } => plain(text) + plain(name),
             Message::Assistant(spoken) => spoken_size(spoken),
         }
@@ -215,17 +215,15 @@ impl Conversation {
         false
     }
 
-    /// Leaves out the oldest step but the last one, and says so in one line after the task.
+    /// Leaves out the oldest step but the last one, and says so in one line after the task. What people said in it stays.
     fn drop_a_step(&mut self) -> bool {
         let last = self.last_answer();
-        let begin = self.kept + usize::from(self.steps_left_out > 0);
-        if begin >= last {
-            return false;
-        }
-        let following = &self.messages[begin + 1..last];
-        let length = following.iter().position(|message| matches!(message, Message::Assistant(_)));
-        let end = begin + 1 + length.unwrap_or(following.len());
-        self.messages.drain(begin..end);
+        let is_answer = |message: &Message| matches!(message, Message::Assistant(_));
+        let Some(begin) = self.messages.iter().position(is_answer).filter(|begin| *begin < last) else { return false };
+        let next = self.messages[begin + 1..].iter().position(is_answer).map_or(last, |at| begin + 1 + at);
+        let mut step: Vec<Message> = self.messages.drain(begin..next).collect();
+        step.retain(|message| matches!(message, Message::Heard { .. }));
+        self.messages.splice(begin..begin, step);
         self.steps_left_out += 1;
         let text = format!("(To save room, your first {} steps of this task are left out here.)", self.steps_left_out);
         if self.steps_left_out == 1 {

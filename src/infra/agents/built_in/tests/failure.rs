@@ -30,7 +30,7 @@ fn each_refusal_means_one_thing() {
             None,
         ),
         (403, &[], "<html>Forbidden</html>", Auth, Scope::Agent, None),
-        (402, &[], r#"{"error":{"message":"Insufficient credits"}}"#, RateLimited, Scope::Agent, None),
+        (402, &[], r#"{"error":{"message":"Insufficient credits"}}"#, Auth, Scope::Agent, None),
         (
             429,
             &[],

@@ -20,10 +20,11 @@ async fn failing(reply: fn() -> Reply) -> (Turned, usize) {
 #[tokio::test]
 async fn each_failure_ends_as_what_it_is() {
     use Outcome::*;
-    let rows: [(fn() -> Reply, Outcome, usize); 12] = [
+    type Play = fn() -> Reply;
+    let rows: [(Play, Outcome, usize); 12] = [
         (|| Reply::Status(401, vec![], r#"{"error":{"message":"no"}}"#), Auth, 1),
         (|| Reply::Status(403, vec![], ""), Auth, 1),
-        (|| Reply::Status(402, vec![], r#"{"error":{"message":"Insufficient credits"}}"#), RateLimited, 1),
+        (|| Reply::Status(402, vec![], r#"{"error":{"message":"Insufficient credits"}}"#), Auth, 1),
         (|| Reply::Status(429, vec![], r#"{"error":{"type":"insufficient_quota","message":"quota"}}"#), RateLimited, 1),
         (|| Reply::Status(404, vec![], r#"{"error":{"code":"model_not_found","message":"no"}}"#), ModelUnavailable, 1),
         (|| Reply::Status(400, vec![], r#"{"error":{"message":"hm"}}"#), Crashed, 1),
@@ -138,11 +139,11 @@ async fn stopping_ends_a_hang_and_a_command_at_once() {
 #[tokio::test]
 async fn overflow_drops_what_it_can_and_then_says_so() {
     const LONG: &str =
-        r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 3000 tokens"}}"#;
+        r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 6000 tokens"}}"#;
     // The window is not known before the refusal names it; then all fits.
     let mock = Mock::openai(|number, request| match number {
         1..=3 => Reply::Calls(vec![("read", json!({"path": "big.txt"}))]),
-        _ if request.to_string().len() > 12_000 => Reply::Status(400, vec![], LONG),
+        _ if request.to_string().len() > 16_000 => Reply::Status(400, vec![], LONG),
         _ => ready(),
     })
     .await;
@@ -155,7 +156,7 @@ async fn overflow_drops_what_it_can_and_then_says_so() {
     let mock = Mock::openai(|_, _| Reply::Status(400, vec![], LONG)).await;
     let turned = Rig::of(&mock).turn().await;
     assert_eq!(turned.ending.failure, Some(Outcome::ContextExhausted), "{:?}", turned.ending);
-    assert!(turned.ending.detail.contains("3000"), "{}", turned.ending.detail);
+    assert!(turned.ending.detail.contains("6000"), "{}", turned.ending.detail);
     assert!(mock.seen().len() <= 2);
 }
 

@@ -2,8 +2,10 @@
 
 use super::mock::{Mock, Ollama, Reply, tokens};
 use super::rig::Rig;
+use crate::domain::inbox::{InboxKind, InboxMessage};
 use crate::domain::outcome::Outcome;
 use crate::domain::report::Report;
+use crate::infra::mailbox;
 use crate::protocol::agent_lines::{AgentLine, ToolStatus};
 use crate::protocol::config::Role;
 use serde_json::{Value, json};
@@ -204,15 +206,13 @@ async fn wrong_calls_come_back_with_what_is_right() {
             call("submit_plan", json!({}))
         }
         (3, text) if text.contains("there is no tool `submit_plan` here") => call("read", json!({"path": "../a"})),
-        (4, text) if text.contains("must not go up") => {
-            call("run", json!({"command": "ralph-sidecar report blocked --reason x"}))
-        }
-        (5, text) if text.contains("call `report_blocked`") => call("report_blocked", json!({"reason": "enough"})),
+        (4, text) if text.contains("must not go up") => call("report_blocked", json!({"why": "enough"})),
+        (5, text) if text.contains("reason: is missing") => call("report_blocked", json!({"reason": "enough"})),
         (_, _) => Reply::Says("I do not understand."),
     })
     .await;
     let turned = Rig::of(&mock).turn().await;
-    assert_eq!(turned.reports, [Report::Blocked { reason: "enough".into() }], "{:?}", mock.seen().last());
+    assert_eq!(turned.reports, [Report::Blocked { reason: "enough".into() }], "{:?}", turned.lines);
 }
 
 #[tokio::test]
@@ -285,4 +285,23 @@ async fn planner_and_reviewer_cannot_write() {
             (_, reports) => panic!("{role:?}: {reports:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn words_of_the_user_are_heard_and_stay() {
+    let mock = Mock::ollama(SMALL, |number, _| match number {
+        1..=6 => call("read", json!({"path": "big.txt"})),
+        _ => finished("as you said"),
+    })
+    .await;
+    let rig = Rig::of(&mock);
+    rig.file("big.txt", &"some words of a file\n".repeat(300));
+    let words = InboxMessage { id: "s1".into(), kind: InboxKind::Steer, text: "Prefer tabs.".into() };
+    mailbox::deliver_to_inbox(rig.mailbox.path(), &words, 0).expect("delivered");
+    let turned = rig.turn().await;
+    assert_eq!(turned.finished(), ["as you said"], "{:?}", turned.ending);
+    for request in mock.seen() {
+        assert_eq!(request["messages"].to_string().matches("Prefer tabs.").count(), 1);
+    }
+    assert_eq!(turned.notes().matches("handed on").count(), 1);
 }

@@ -28,7 +28,8 @@ async fn a_model_that_calls_the_tool_is_ready() {
 #[tokio::test]
 async fn a_model_that_cannot_loop_is_too_weak() {
     let small = Ollama { window: 4_096, tools: true, cuts: false };
-    let rows: [(Ollama, fn() -> Reply, &str); 4] = [
+    type Play = fn() -> Reply;
+    let rows: [(Ollama, Play, &str); 4] = [
         (small, ready, "4096"),
         (Ollama { window: 8_192, tools: false, ..small }, ready, "can call tools"),
         (Ollama { window: 8_192, ..small }, || Reply::Says("ready"), "answered in words"),

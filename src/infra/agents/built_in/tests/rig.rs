@@ -3,6 +3,7 @@
 use super::mock::Mock;
 use crate::domain::ending::Ending;
 use crate::domain::report::Report;
+use crate::infra::agent_side::Attempt;
 use crate::infra::agents::Session;
 use crate::infra::agents::built_in::client::Patience;
 use crate::infra::agents::built_in::{Surroundings, drive_in};
@@ -12,7 +13,7 @@ use crate::protocol::config::{AgentConfig, AgentKind, Role};
 use crate::protocol::drive::{Budget, DriveOrder};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// A slot with a mailbox, and the order for a turn in it.
 pub struct Rig {
     pub slot: TempDir,
-    mailbox: TempDir,
+    pub mailbox: TempDir,
     pub order: DriveOrder,
     pub prompt: String,
     pub env: BTreeMap<String, String>,
@@ -87,7 +88,8 @@ impl Rig {
     }
 
     pub async fn turn(&self) -> Turned {
-        let (ending, lines) = self.run(Some(self.mailbox.path().to_path_buf())).await;
+        let (ending, lines) =
+            self.run(Some(Attempt { mailbox: self.mailbox.path().to_path_buf(), nonce: "nonce".into() })).await;
         Turned { ending, reports: reports(self.mailbox.path()), lines }
     }
 
@@ -95,17 +97,13 @@ impl Rig {
         self.run(None).await.0
     }
 
-    async fn run(&self, mailbox: Option<PathBuf>) -> (Ending, Vec<AgentLine>) {
+    async fn run(&self, attempt: Option<Attempt>) -> (Ending, Vec<AgentLine>) {
         let printed = Printed::default();
         let out = Box::new(printed.clone());
         let mut session = Session::for_test(self.order.clone(), &self.prompt, out, self.stop.clone());
         let var = |name: &str| self.env.get(name).cloned();
-        let around = Surroundings {
-            folder: self.slot.path().to_path_buf(),
-            mailbox: (mailbox, "nonce".into()),
-            var: &var,
-            patience: self.patience,
-        };
+        let around =
+            Surroundings { folder: self.slot.path().to_path_buf(), attempt, var: &var, patience: self.patience };
         let ending = drive_in(&mut session, around).await;
         let ending = session.end(ending);
         let text = String::from_utf8(printed.0.lock().expect("printed").clone()).expect("text");

@@ -37,18 +37,6 @@ impl<'a> Given<'a> {
         self.optional_text(field)?.ok_or_else(|| self.wrong(field, "is missing"))
     }
 
-    /// Returns a text that must be there and say something.
-    ///
-    /// # Errors
-    ///
-    /// Names the field.
-    pub fn words(&self, field: &str) -> Result<String, String> {
-        match self.text(field)?.trim() {
-            "" => Err(self.wrong(field, "must not be empty")),
-            words => Ok(words.to_owned()),
-        }
-    }
-
     /// Returns a text that may be left out.
     ///
     /// # Errors
@@ -93,40 +81,6 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Returns a list of texts; nothing is an empty list, one text a list of one.
-    ///
-    /// # Errors
-    ///
-    /// Names the field.
-    pub fn texts(&self, field: &str) -> Result<Vec<String>, String> {
-        match self.map.get(field) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(vec![text.clone()]),
-            Some(Value::Array(list)) => list
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect::<Option<_>>()
-                .ok_or_else(|| self.wrong(field, "must be a list of texts")),
-            Some(_) => Err(self.wrong(field, "must be a list of texts")),
-        }
-    }
-
-    /// Returns a value as it is; some models write objects and lists as text.
-    pub fn value(&self, field: &str) -> Option<Value> {
-        match self.map.get(field) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => {
-                Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
-            }
-            Some(value) => Some(value.clone()),
-        }
-    }
-
-    /// All fields, for tools whose one field is left away around what it holds.
-    pub fn whole(&self) -> Value {
-        Value::Object(self.map.clone())
-    }
-
     /// Says what is wrong with a field and how to do it right.
     pub fn wrong(&self, field: &str, what: &str) -> String {
         let others: Vec<&str> = self.map.keys().map(String::as_str).filter(|name| !self.knows(name)).collect();
@@ -143,6 +97,9 @@ impl<'a> Given<'a> {
 }
 
 fn right(spec: &ToolSpec) -> String {
+    if spec.example.is_empty() {
+        return "Call it again with one JSON object.".to_owned();
+    }
     format!("Call it like this: {}", spec.example)
 }
 

@@ -4,20 +4,19 @@
 mod files;
 mod given;
 mod paths;
-mod reports;
 mod run;
 mod search;
 mod specs;
 
 pub use paths::Slot;
-pub use specs::{spec, specs};
+pub use specs::{report as report_spec, specs};
 
 use super::chat::{Arguments, ToolCall, ToolSpec};
 use crate::domain::report::Report;
-use crate::infra::agent_side;
+use crate::infra::agent_side::{Attempt, NOT_INSIDE};
 use crate::protocol::config::Role;
+use crate::protocol::report_tools;
 use given::Given;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +27,8 @@ pub enum Outcome {
     Done(String),
     /// A report after which nothing is left to do was delivered.
     Last(Report),
+    /// A command seems to have delivered such a report; what it printed.
+    Over(String),
     /// The call was wrong; says how to do it right.
     Wrong(String),
     /// It could not be done, and the turn cannot go on. Reads after "failed to".
@@ -39,9 +40,8 @@ pub enum Outcome {
 pub struct Toolbox {
     pub slot: Slot,
     specs: Vec<ToolSpec>,
-    /// Where reports go; none outside an attempt.
-    mailbox: Option<PathBuf>,
-    nonce: String,
+    /// Where reports go; none outside of one.
+    attempt: Option<Attempt>,
     /// Bytes of one output.
     limit: usize,
     /// Variables that commands must not see: the key of the endpoint.
@@ -53,17 +53,20 @@ impl Toolbox {
     pub fn new(
         slot: Slot,
         specs: Vec<ToolSpec>,
-        mailbox: (Option<PathBuf>, String),
+        attempt: Option<Attempt>,
         limit: usize,
         without: Vec<String>,
         stop: CancellationToken,
     ) -> Self {
-        let (mailbox, nonce) = mailbox;
-        Self { slot, specs, mailbox, nonce, limit, without, stop }
+        Self { slot, specs, attempt, limit, without, stop }
     }
 
     pub fn specs(&self) -> &[ToolSpec] {
         &self.specs
+    }
+
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.attempt.clone()
     }
 
     /// Carries out a call.
@@ -80,9 +83,10 @@ impl Toolbox {
             Ok(given) => given,
             Err(wrong) => return Outcome::Wrong(wrong),
         };
-        if let Some(report) = reports::report(spec.name, &given) {
-            return match report {
-                Ok(report) => self.deliver(report),
+        if let (Some(tool), Arguments::Read(map)) = (report_tools::tool(spec.name), &call.arguments) {
+            return match tool.call(map.clone()) {
+                Ok(report_tools::ToolCall::Report(report)) => self.deliver(report, tool.taken),
+                Ok(report_tools::ToolCall::CheckInbox) => Outcome::Done(tool.taken.to_owned()),
                 Err(wrong) => Outcome::Wrong(wrong),
             };
         }
@@ -92,7 +96,7 @@ impl Toolbox {
             "edit" => files::edit(&self.slot, &given),
             "write" => files::write(&self.slot, &given),
             "search" => self.search(&given).await,
-            "run" => self.run(&given).await,
+            "run" => return self.run(&given).await.unwrap_or_else(Outcome::Wrong),
             name => Err(format!("the tool `{name}` does nothing")),
         };
         result.map_or_else(Outcome::Wrong, Outcome::Done)
@@ -105,50 +109,49 @@ impl Toolbox {
         found.map_err(|error| format!("failed to search: {error}"))
     }
 
-    async fn run(&self, given: &Given<'_>) -> Result<String, String> {
+    async fn run(&self, given: &Given<'_>) -> Result<Outcome, String> {
         let command = given.text("command")?;
         if command.trim().is_empty() || command.contains('\0') {
             return Err(given.wrong("command", "must be a shell command"));
-        }
-        if let Some(report) = report_command(command) {
-            return Err(format!("here, reports are tools of their own: call `{report}` instead of running a command"));
         }
         let timeout = given.number("timeout_seconds")?.map_or(run::TIMEOUT, Duration::from_secs).min(run::MAX_TIMEOUT);
         let ran = run::run(&self.slot, command, &self.without, timeout, self.limit, &self.stop).await;
         let ran = ran.map_err(|error| format!("failed to run the command: {error}"))?;
         let output = ran.output.trim_end();
         let output = if output.is_empty() { "(no output)" } else { output };
-        Ok(format!("({})\n{output}", run::ended(ran.end)))
+        let text = format!("({})\n{output}", run::ended(ran.end));
+        Ok(if ran.is_success() && ends_with_last_report(command) { Outcome::Over(text) } else { Outcome::Done(text) })
     }
 
-    fn deliver(&self, report: Report) -> Outcome {
-        let Some(mailbox) = &self.mailbox else {
-            return Outcome::Broken("report: there is no mailbox, so this is not inside an attempt".into());
-        };
-        match agent_side::deliver(mailbox, self.nonce.clone(), report.clone()) {
-            Ok(()) if reports::is_last(&report) => Outcome::Last(report),
-            Ok(()) => Outcome::Done("noted".into()),
+    fn deliver(&self, report: Report, taken: &str) -> Outcome {
+        let Some(attempt) = &self.attempt else { return Outcome::Broken(NOT_INSIDE.to_owned()) };
+        match attempt.report(report.clone()) {
+            Ok(()) if is_last(&report) => Outcome::Last(report),
+            Ok(()) => Outcome::Done(taken.to_owned()),
             Err(error) => Outcome::Broken(format!("report: {error}")),
         }
     }
 }
 
-/// Returns the tool that stands for a `ralph-sidecar report …` among the commands of a line.
+/// Tells whether nothing is left to do after the report.
+fn is_last(report: &Report) -> bool {
+    report.is_verdict() || matches!(report, Report::SubmitPlan { .. } | Report::Review { .. })
+}
+
+/// Tells whether a line of commands that succeeded has reported by its last one that the work is over.
 ///
-/// The prompt speaks of that command, which would report all right, but this loop would not know that it is over.
-fn report_command(line: &str) -> Option<String> {
-    line.split(['\n', ';', '|', '&']).find_map(|command| {
-        let mut words = command.split_whitespace();
-        let program = words.next()?;
-        let is_ours = program == "ralph-sidecar" || program.ends_with("/ralph-sidecar");
-        if !is_ours || words.next()? != "report" {
-            return None;
-        }
-        Some(match words.next()? {
-            name @ ("finished" | "blocked" | "ask" | "progress" | "learned" | "decided") => format!("report_{name}"),
-            name => name.replace('-', "_"),
-        })
-    })
+/// The prompt speaks of that command. Where this misses one, the turn goes on until the model stops; where a `||` makes
+/// it doubtful that the command ran, it counts for nothing.
+fn ends_with_last_report(line: &str) -> bool {
+    if line.contains("||") {
+        return false;
+    }
+    let mut commands = line.split(['\n', ';', '|', '&']).map(str::trim).filter(|command| !command.is_empty());
+    let mut words = commands.next_back().unwrap_or_default().split_whitespace();
+    let is_ours = words.next().is_some_and(|program| program.rsplit('/').next() == Some("ralph-sidecar"));
+    is_ours
+        && words.next() == Some("report")
+        && matches!(words.next(), Some("finished" | "blocked" | "ask" | "submit-plan" | "review"))
 }
 
 /// Says in a few words what a call does, for progress and transcripts.
@@ -165,8 +168,8 @@ pub fn title(call: &ToolCall) -> String {
 /// Tells what a role's work ends with.
 pub fn last_tools(role: Role) -> &'static str {
     match role {
-        Role::Planner => "`submit_plan`, or `report_blocked`",
-        Role::Reviewer => "`submit_review`, or `report_blocked`",
+        Role::Planner => "`submit_plan`",
+        Role::Reviewer => "`submit_review`",
         Role::Implementer | Role::Fixer | Role::Committer => "`report_finished`, `report_ask` or `report_blocked`",
     }
 }

@@ -28,6 +28,12 @@ pub struct Ran {
     pub output: String,
 }
 
+impl Ran {
+    pub fn is_success(&self) -> bool {
+        matches!(self.end, RunEnd::Ended(status) if status.success())
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {

@@ -1,33 +1,62 @@
-//! The tools as a model is told of them. Every word here is sent with every call, so there are few.
+//! The tools as a model is told of them. Every word here is sent with every call, so there are few. Those that report
+//! are the same ones that our MCP server offers.
 
 use super::super::chat::ToolSpec;
 use crate::protocol::config::Role;
+use crate::protocol::report_tools;
 use serde_json::{Map, Value, json};
 
-/// Below this window, in tokens, only the tools are offered that a task cannot do without.
+/// Below this window, in tokens, only the tools are offered that a task cannot do without, in few words.
 const SMALL: u64 = 8_192;
 
 /// Returns the tools of a role, for a model with this window.
 pub fn specs(role: Role, window: Option<u64>) -> Vec<ToolSpec> {
-    let looking = ["read", "list", "search"].as_slice();
-    let changing = ["edit", "write", "run"].as_slice();
-    let verdicts = ["report_finished", "report_ask", "report_blocked"].as_slice();
-    let words = ["report_progress", "report_learned"].as_slice();
-    let groups: Vec<&[&str]> = match role {
-        Role::Planner => vec![looking, &["submit_plan", "report_blocked"], words],
-        Role::Reviewer => vec![looking, &["run", "submit_review", "report_blocked"], words],
-        Role::Implementer | Role::Fixer | Role::Committer => {
-            vec![looking, changing, verdicts, words, &["report_decided", "suggest_task"]]
-        }
+    let own: &[&str] = match role {
+        Role::Planner => &["read", "list", "search"],
+        Role::Reviewer => &["read", "list", "search", "run"],
+        Role::Implementer | Role::Fixer | Role::Committer => &["read", "list", "search", "edit", "write", "run"],
     };
     let is_small = window.is_some_and(|window| window < SMALL);
-    let names = groups.concat();
-    let spared =
-        |name: &&str| !matches!(*name, "report_progress" | "report_learned" | "report_decided" | "suggest_task");
-    names.into_iter().filter(|name| !is_small || spared(name)).filter_map(spec).collect()
+    let reports = report_tools::tools(role).filter(|tool| is_offered(tool.name, is_small));
+    let reports = reports.map(|tool| report(tool, is_small));
+    own.iter().filter_map(|name| spec(name)).chain(reports).collect()
 }
 
-/// Returns the tool of this name.
+/// Words of the user are handed on between the calls, so nobody has to look for them; and a small window has no room
+/// for what a task can do without.
+fn is_offered(name: &str, is_small: bool) -> bool {
+    match name {
+        "check_inbox" => false,
+        "report_progress" | "report_learned" | "report_decided" | "report_handoff" | "suggest_task" => !is_small,
+        _ => true,
+    }
+}
+
+/// Returns a tool that reports; in brief, the first sentence about it and the bare schema.
+pub fn report(tool: &'static report_tools::Tool, in_brief: bool) -> ToolSpec {
+    let mut parameters = Value::Object(tool.schema());
+    let about = if in_brief {
+        without_words(&mut parameters);
+        tool.about.split_inclusive(". ").next().unwrap_or(tool.about).trim_end()
+    } else {
+        tool.about
+    };
+    ToolSpec { name: tool.name, about, example: "", parameters }
+}
+
+/// Takes the descriptions out of a schema; a field of that name stays, for its schema is an object.
+fn without_words(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            fields.values_mut().for_each(without_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_words),
+        _ => {}
+    }
+}
+
+/// Returns the tool of this name that is no report.
 pub fn spec(name: &str) -> Option<ToolSpec> {
     let text = |about: &str| json!({"type": "string", "description": about});
     let plain = || json!({"type": "string"});
@@ -76,89 +105,6 @@ pub fn spec(name: &str) -> Option<ToolSpec> {
             [("command", plain()), ("timeout_seconds", number())],
             &["command"],
         ),
-        "report_finished" => tool(
-            "report_finished",
-            "Says that the task is done, and ends your work. It is checked. `no_change` says why nothing had to change.",
-            r#"{"summary": "what you did"}"#,
-            [("summary", plain()), ("no_change", plain()), ("evidence", plain())],
-            &["summary"],
-        ),
-        "report_blocked" => tool(
-            "report_blocked",
-            "Says why you cannot go on, and ends your work.",
-            r#"{"reason": "why"}"#,
-            [("reason", plain())],
-            &["reason"],
-        ),
-        "report_ask" => tool(
-            "report_ask",
-            "Asks the user to choose, and ends your work until then.",
-            r#"{"question": "Which one?", "options": ["a", "b"], "recommend": "a"}"#,
-            [
-                ("question", plain()),
-                ("options", json!({"type": "array", "items": plain()})),
-                ("recommend", plain()),
-                ("file", plain()),
-                ("line", number()),
-            ],
-            &["question", "options"],
-        ),
-        "report_progress" => tool(
-            "report_progress",
-            "Says what you are doing right now.",
-            r#"{"text": "reading the tests"}"#,
-            [("text", plain())],
-            &["text"],
-        ),
-        "report_learned" => tool(
-            "report_learned",
-            "Keeps something that later work should know.",
-            r#"{"text": "the tests need a database"}"#,
-            [("text", plain())],
-            &["text"],
-        ),
-        "report_decided" => tool(
-            "report_decided",
-            "Records a choice that you made yourself.",
-            r#"{"question": "Which crate?", "chosen": "a", "rejected": [{"label": "b", "reason": "too large"}]}"#,
-            [
-                ("question", plain()),
-                ("chosen", plain()),
-                (
-                    "rejected",
-                    json!({"type": "array", "items": object([("label", plain()), ("reason", plain())], &["label"])}),
-                ),
-            ],
-            &["question", "chosen"],
-        ),
-        "suggest_task" => tool(
-            "suggest_task",
-            "Suggests a further task to the user.",
-            r#"{"title": "Rename x", "description": "why and how"}"#,
-            [("title", plain()), ("description", plain())],
-            &["title"],
-        ),
-        "submit_plan" => tool(
-            "submit_plan",
-            "Hands in the plan, and ends your work.",
-            r#"{"tasks": [{"id": "short-name", "title": "…", "description": "…", "acceptance": ["…"], "verify": ["…"], "depends_on": []}]}"#,
-            [("goal", plain()), ("tasks", json!({"type": "array", "items": plan_entry(&plain())}))],
-            &["tasks"],
-        ),
-        "submit_review" => tool(
-            "submit_review",
-            "Hands in the review, and ends your work. Without findings it approves.",
-            r#"{"summary": "…", "findings": [{"file": "src/main.rs", "line": 12, "text": "what is wrong and what is right"}]}"#,
-            [
-                ("summary", plain()),
-                (
-                    "findings",
-                    json!({"type": "array", "items":
-                        object([("file", plain()), ("line", number()), ("text", plain())], &["text"])}),
-                ),
-            ],
-            &["summary"],
-        ),
         _ => return None,
     })
 }
@@ -178,25 +124,6 @@ fn object<const N: usize>(fields: [(&str, Value); N], needed: &[&str]) -> Value 
     json!({"type": "object", "properties": fields, "required": needed})
 }
 
-fn plan_entry(plain: &Value) -> Value {
-    let texts = json!({"type": "array", "items": plain});
-    let place = object([("file", plain.clone()), ("note", plain.clone())], &["file"]);
-    object(
-        [
-            ("id", plain.clone()),
-            ("title", plain.clone()),
-            ("description", plain.clone()),
-            ("acceptance", texts.clone()),
-            ("verify", texts.clone()),
-            ("depends_on", texts.clone()),
-            ("files", texts),
-            ("context", json!({"type": "array", "items": place})),
-            ("priority", json!({"type": "string", "enum": ["critical", "high", "medium", "low"]})),
-        ],
-        &["title"],
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,13 +139,15 @@ mod tests {
                 let names = names(role, window);
                 assert!(!names.contains(&"edit") && !names.contains(&"write"), "{names:?}");
                 assert_eq!(names.contains(&"run"), role == Role::Reviewer);
-                assert!(names.contains(&"read") && names.contains(&"report_blocked"));
+                assert!(names.contains(&"read") && !names.contains(&"report_finished"));
             }
         }
         assert!(names(Role::Planner, None).contains(&"submit_plan"));
         assert!(names(Role::Reviewer, None).contains(&"submit_review"));
         let all = names(Role::Implementer, None);
-        for name in ["edit", "write", "run", "report_finished", "report_ask", "report_decided", "suggest_task"] {
+        for name in
+            ["edit", "write", "run", "report_finished", "report_ask", "report_decided", "suggest_task", "report_reply"]
+        {
             assert!(all.contains(&name), "{name}");
         }
         let few = names(Role::Implementer, Some(4_096));
@@ -226,9 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn in_a_small_window_few_words_are_made() {
+        let size = |window| {
+            specs(Role::Implementer, window).iter().map(|spec| spec.to_value().to_string().len()).sum::<usize>()
+        };
+        let small = size(Some(4_096));
+        // About a third of what such a window holds.
+        assert!(small < 4_800, "{small}");
+        assert!(size(None) > small);
+        let tool = report_tools::tool("suggest_task").expect("there");
+        let brief = report(tool, true).parameters;
+        assert!(brief["properties"]["task"]["properties"]["description"].is_object(), "{brief}");
+        assert_eq!(brief["properties"]["task"].get("description"), None);
+    }
+
+    #[test]
     fn examples_are_what_the_schemas_want() {
         for role in Role::ALL {
-            for spec in specs(role, None) {
+            for spec in specs(role, None).into_iter().filter(|spec| !spec.example.is_empty()) {
                 let example: Value = serde_json::from_str(spec.example).expect(spec.name);
                 let fields = example.as_object().expect(spec.name);
                 let known = spec.parameters["properties"].as_object().expect(spec.name);
