@@ -78,7 +78,7 @@ pub fn reports_by_tool(subject: &'static Subject) {
     assert_eq!(bench.read(FILE).as_deref(), Some(GREETING), "{}", turn.shown());
     let reports = bench.reports();
     let kinds: Vec<String> = reports.iter().map(|report| json!(report)["type"].to_string()).collect();
-    let expected = ["progress", "learned", "decided", "suggest_task", "handoff", "finished"];
+    let expected = ["progress", "learned", "decided", "suggest_task", "finished"];
     assert_eq!(kinds, expected.map(|kind| format!("\"{kind}\"")), "{}", turn.shown());
     assert_eq!(reports.last(), Some(&finished()), "{}", turn.shown());
     bench.record("reports");
