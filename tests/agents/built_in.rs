@@ -1,11 +1,12 @@
-//! Our own agent, on Ollama and on an endpoint that speaks as OpenAI does.
+//! Our own agent, on Ollama and on an endpoint that speaks as OpenAI does. Its reports are tools of its own, and it says
+//! so to a model that runs the command instead.
 
 /// With Ollama's own API.
 mod ollama {
     use crate::bench::cases;
     use crate::bench::subjects::OLLAMA as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT: reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
 
     failures! { SUBJECT:
         no_model: [ModelUnavailable];
@@ -22,7 +23,7 @@ mod openai {
     use crate::bench::cases;
     use crate::bench::subjects::OPENAI as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT: reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
 
     failures! { SUBJECT:
         rate: [RateLimited];

@@ -4,7 +4,7 @@ use crate::bench::cases;
 use crate::bench::subjects::CODEX_ACP as SUBJECT;
 
 features! { SUBJECT:
-    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    reports_by_tool, plans, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
     resumes("unauthorized");
 }
 

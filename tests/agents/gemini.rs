@@ -4,14 +4,11 @@ use crate::bench::cases;
 use crate::bench::subjects::GEMINI as SUBJECT;
 
 features! { SUBJECT:
-    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops_when_the_model_hangs, hears, is_missing;
 }
 
 failures! { SUBJECT:
     quota: [RateLimited], lifts QUOTA_SECONDS;
     unauthorized: [Auth];
     forbidden: [Auth];
-    no_model: [ModelUnavailable];
-    context: [ContextExhausted];
-    malformed: [Network, Crashed];
 }

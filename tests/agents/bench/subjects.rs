@@ -142,7 +142,11 @@ pub const OLLAMA: Subject = Subject {
     variable: None,
     model: Some("mock-model"),
     counted: true,
-    configure: |_, url| AgentConfig { kind: AgentKind::BuiltIn, url: Some(url.to_owned()), ..AgentConfig::default() },
+    configure: |_, url| AgentConfig {
+        kind: AgentKind::BuiltIn,
+        url: Some(format!("{url}/api")),
+        ..AgentConfig::default()
+    },
 };
 
 /// Our own agent, with an endpoint that speaks as OpenAI does.

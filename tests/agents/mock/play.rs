@@ -101,7 +101,6 @@ impl Play {
                     "suggest_task",
                     json!({ "task": { "id": "bye", "title": "Say goodbye as well", "acceptance": ["bye.txt says bye"] } }),
                 ),
-                report("report_handoff", json!({ "text": "The greeting is there." })),
                 finished(),
             ],
             "approve" => vec![report("submit_review", json!({ "summary": "It is right.", "findings": [] }))],
