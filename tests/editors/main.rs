@@ -1,6 +1,8 @@
 //! Real editors against the built program, driven as a person would; `tests/run editors` installs and runs them.
 
 mod neovim;
+#[path = "vscode.rs"]
+mod workbench;
 mod world;
 
 mod nvim_0_12 {
@@ -29,5 +31,17 @@ mod nvim_0_10 {
     #[test]
     fn the_plug_in_shows_decides_and_takes_back_hunks_in_the_buffer() {
         super::neovim::play_plugin("RALPH_TEST_NVIM_0_10");
+    }
+}
+
+mod vscode {
+    #[test]
+    fn the_main_job_from_the_palette_to_the_undo() {
+        super::workbench::play("whole_path");
+    }
+
+    #[test]
+    fn two_folders_in_one_window() {
+        super::workbench::play("two_folders");
     }
 }
