@@ -6,9 +6,11 @@ vim.o.number = true
 vim.o.showmode = false
 vim.o.ruler = false
 vim.o.signcolumn = 'yes'
-vim.diagnostic.config({ virtual_text = true })
-vim.lsp.config('ralph', { cmd = { 'ralph-sidecar', 'lsp' }, root_markers = { '.git' } })
-vim.lsp.enable('ralph')
+vim.diagnostic.config({ virtual_text = false, signs = false, underline = false })
+vim.opt.rtp:prepend(vim.env.PLUGIN)
+vim.cmd.runtime('plugin/ralph.lua')
+require('ralph').setup()
+vim.o.statusline = " %f %m%=%{v:lua.require'ralph'.statusline()} "
 vim.lsp.codelens.enable(true)
 
 -- Goes on when the condition holds. The editor does its work between two looks, so this is no loop.
@@ -23,10 +25,9 @@ end
 show = coroutine.create(function()
   local source = vim.api.nvim_get_current_win()
   local file = vim.api.nvim_get_current_buf()
-  wait(function() return #vim.diagnostic.get(file) >= 3 end)
-  vim.cmd('belowright 18split .ralph/queue.json')
+  wait(function() return #require('ralph.marks').places(file) >= 2 end)
+  vim.cmd('belowright 12split .ralph/queue.json')
   local queue = vim.api.nvim_get_current_buf()
-  wait(function() return #vim.diagnostic.get(queue) > 0 end)
   wait(function() return #vim.lsp.codelens.get({ bufnr = queue }) > 0 end)
   -- The name was the server's, an absolute one.
   vim.cmd.cd('.')
@@ -34,16 +35,7 @@ show = coroutine.create(function()
   vim.cmd('normal! zt')
   vim.api.nvim_set_current_win(source)
   vim.fn.search('let (number')
-  local moved = false
-  vim.api.nvim_create_autocmd('CursorMoved', { once = true, callback = function() moved = true end })
-  -- The hover leaves when the cursor moves, so the move must be over before.
-  wait(function() return moved end)
-  vim.lsp.buf.hover({ border = 'rounded' })
-  wait(function()
-    return vim.iter(vim.api.nvim_list_wins()):any(function(window)
-      return vim.api.nvim_win_get_config(window).relative ~= ''
-    end)
-  end)
+  wait(function() return require('ralph').statusline() ~= '' end)
   vim.cmd('redraw! | echo')
   io.open(vim.env.READY, 'w'):close()
 end)

@@ -1,6 +1,8 @@
 //! Real editors against the built program, driven as a person would; `tests/run editors` installs and runs them.
 
 mod neovim;
+#[path = "vscode.rs"]
+mod workbench;
 mod world;
 
 mod nvim_0_12 {
@@ -8,11 +10,38 @@ mod nvim_0_12 {
     fn the_main_job_from_a_selection_to_the_saved_file() {
         super::neovim::play("RALPH_TEST_NVIM_0_12", "whole_path", |_| ());
     }
+
+    #[test]
+    fn the_plug_in_shows_decides_and_takes_back_hunks_in_the_buffer() {
+        super::neovim::play_plugin("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
+    fn the_main_job_by_the_commands_of_the_plug_in() {
+        super::neovim::play("RALPH_TEST_NVIM_0_12", "plugin_path", |_| ());
+    }
 }
 
 mod nvim_0_10 {
     #[test]
     fn a_pending_hunk_is_seen_accepted_and_saved() {
         super::neovim::play("RALPH_TEST_NVIM_0_10", "short_path", super::world::World::bring_to_review);
+    }
+
+    #[test]
+    fn the_plug_in_shows_decides_and_takes_back_hunks_in_the_buffer() {
+        super::neovim::play_plugin("RALPH_TEST_NVIM_0_10");
+    }
+}
+
+mod vscode {
+    #[test]
+    fn the_main_job_from_the_palette_to_the_undo() {
+        super::workbench::play("whole_path");
+    }
+
+    #[test]
+    fn two_folders_in_one_window() {
+        super::workbench::play("two_folders");
     }
 }

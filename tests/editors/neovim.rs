@@ -1,13 +1,11 @@
 //! Plays a Lua script in a real Neovim, in a repository of its own, and checks what is left on disk.
 
 use crate::world::{PROGRAM, RESULT, TASK, World};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Plays `neovim/SCRIPT.lua` in the Neovim that the environment variable names, in a prepared world.
-///
-/// The script brings the one task of the world to its end; afterwards file, queue and status must say so.
-pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
+/// Plays `neovim/SCRIPT.lua` in the Neovim that the environment variable names, in a prepared world, and returns that.
+pub fn play_in_world(variable: &str, script: &str, prepare: impl FnOnce(&World)) -> World {
     let program = std::env::var_os(variable).map(PathBuf::from);
     let program = program.unwrap_or_else(|| panic!("{variable} names no Neovim: run `tests/run editors`"));
     let world = World::new();
@@ -17,6 +15,7 @@ pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
     command.args(["--clean", "-n", "-i", "NONE", "--headless", "--cmd"]);
     command.arg(format!("lua package.path = '{}/?.lua;' .. package.path", scripts.display()));
     command.arg("-l").arg(scripts.join(format!("{script}.lua")));
+    command.env("TEST_PLUGIN", Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/neovim"));
     command.env("TEST_PROGRAM", PROGRAM).env("TEST_TASK", TASK).env("TEST_GATE", world.gate());
     if let Some(folder) = std::env::var_os("RALPH_TEST_ARTEFACTS") {
         command.env("TEST_ARTEFACTS", folder);
@@ -24,12 +23,28 @@ pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
     let output = command.output().expect("Neovim starts");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}: {}\n{said}\n{}", output.status, world.engine_log());
+    world
+}
 
+/// As [`play_in_world`]. The script brings the one task of the world to its end; file, queue and status must say so.
+pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
+    let world = play_in_world(variable, script, prepare);
     assert_eq!(world.read("talk.sh"), RESULT);
     let status = world.status();
     assert_eq!(status["tasks"][0]["id"], json!(TASK));
     assert_eq!(status["tasks"][0]["state"], json!("done"), "{status:#}");
     let git = world.run(Path::new("git"), &["status", "--porcelain"]);
     assert_eq!(git, " M talk.sh\n?? .ralph/queue.json\n", "nothing else of the checkout changed");
+    world.wait_for_end_of_engine();
+}
+
+/// The plug-in, hunk by hunk: the script accepts the first, takes it back, accepts it again and rejects the second.
+pub fn play_plugin(variable: &str) {
+    let world = play_in_world(variable, "plugin", World::bring_to_review);
+    assert_eq!(world.read("talk.sh").matches("Hello, $1!").count(), 1, "what was accepted and saved");
+    assert!(world.read("talk.sh").contains("echo \"Bye\""), "what was rejected");
+    let marks: Vec<Value> =
+        world.status()["tasks"][0]["hunks"].as_array().expect("hunks").iter().map(|hunk| hunk["mark"].clone()).collect();
+    assert_eq!(marks, ["accepted", "rejected"]);
     world.wait_for_end_of_engine();
 }

@@ -91,3 +91,64 @@ fn everything_a_command_takes_may_be_left_out() {
         assert!(required.is_null(), "{name} requires {required}");
     }
 }
+
+/// Every text in single quotes of the plug-in's Lua that looks like a name of ours.
+fn names_in_lua(folder: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("the plug-in is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names_in_lua(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "lua") {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            found.extend(text.split('\'').filter(|text| text.starts_with("ralph/")).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn the_plug_in_for_neovim_uses_names_of_the_protocol_only() {
+    let schema = schema();
+    let mut known: BTreeSet<String> = names(&schema, "requests").into_keys().collect();
+    known.extend(names(&schema, "notifications").into_keys());
+    let mut used = BTreeSet::new();
+    names_in_lua(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/neovim"), &mut used);
+    let strangers: Vec<&String> = used.difference(&known).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+    // What the plug-in is for; a scan that found nothing would pass otherwise.
+    for needed in ["ralph/plan", "ralph/proposal", "ralph/accept", "ralph/reject", "ralph/answer", "ralph/status"] {
+        assert!(used.contains(needed), "{needed} is not used");
+    }
+}
+
+/// The interfaces of `editors/vscode/src/protocol.ts`, with the names of their fields.
+fn interfaces(source: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    for part in source.split("export interface ").skip(1) {
+        let (name, rest) = part.split_once(" {").expect("an interface has a body");
+        let body = rest.split_once("\n}").expect("an interface ends").0;
+        let field = |line: &str| line.strip_prefix("  ")?.split_once(':').map(|(name, _)| name.trim_end_matches('?').to_owned());
+        found.insert(name.to_owned(), body.lines().filter_map(field).collect());
+    }
+    found
+}
+
+#[test]
+fn the_extension_for_vs_code_mirrors_the_protocol() {
+    let schema = schema();
+    let path = format!("{}/editors/vscode/src/protocol.ts", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).expect("the mirror is readable");
+    let mut known: BTreeSet<String> = names(&schema, "requests").into_keys().collect();
+    known.extend(names(&schema, "notifications").into_keys());
+    let used: BTreeSet<String> =
+        source.split('\'').filter(|text| text.starts_with("ralph/")).map(str::to_owned).collect();
+    let strangers: Vec<&String> = used.difference(&known).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+    assert!(names(&schema, "notifications").keys().all(|name| used.contains(name)), "a notification is missing");
+    let interfaces = interfaces(&source);
+    assert!(interfaces.len() > 10, "{interfaces:?}");
+    for (name, fields) in interfaces {
+        let properties = schema["$defs"][&name]["properties"].as_object().unwrap_or_else(|| panic!("{name} is no type"));
+        let strangers: Vec<&String> = fields.iter().filter(|field| !properties.contains_key(*field)).collect();
+        assert!(!fields.is_empty() && strangers.is_empty(), "{name} has no {strangers:?}");
+    }
+}

@@ -1,0 +1,47 @@
+-- Defines `:Ralph` and the `<Plug>` maps. Nothing of the plug-in is loaded before the first of them is used.
+
+if vim.g.loaded_ralph then
+  return
+end
+vim.g.loaded_ralph = true
+
+vim.api.nvim_create_user_command('Ralph', function(call)
+  require('ralph.commands').run(call)
+end, {
+  nargs = '*',
+  range = true,
+  bang = true,
+  desc = 'Plan, run and review with ralph-sidecar',
+  complete = function(lead, line)
+    return require('ralph.commands').complete(lead, line)
+  end,
+})
+
+local function plug(modes, name, action, desc)
+  vim.keymap.set(modes, ('<Plug>(ralph-%s)'):format(name), action, { desc = 'Ralph: ' .. desc })
+end
+
+-- Sets the operator function and returns the keys that start the operator, so that `.` repeats it.
+local function operator(name, keys)
+  return function()
+    vim.o.operatorfunc = ("v:lua.require'ralph.review'.operator_%s"):format(name)
+    return keys
+  end
+end
+
+local function plug_operator(name, keys, modes, action, desc)
+  vim.keymap.set(modes, ('<Plug>(ralph-%s)'):format(name), operator(action, keys), { expr = true, desc = 'Ralph: ' .. desc })
+end
+
+plug_operator('accept', 'g@', { 'n', 'x' }, 'accept', 'accept the hunks of a motion')
+plug_operator('reject', 'g@', { 'n', 'x' }, 'reject', 'reject the hunks of a motion')
+plug_operator('accept-hunk', 'g@l', 'n', 'accept', 'accept the hunk at the cursor')
+plug_operator('reject-hunk', 'g@l', 'n', 'reject', 'reject the hunk at the cursor')
+plug('n', 'reject-hunk-why', function() require('ralph.review').reject_at_cursor({ ask = true }) end, 'reject and say why')
+plug('n', 'accept-file', function() require('ralph.review').accept_file() end, 'accept all hunks of the file')
+plug('n', 'next-hunk', function() require('ralph.review').jump(1) end, 'next hunk, across files')
+plug('n', 'prev-hunk', function() require('ralph.review').jump(-1) end, 'previous hunk, across files')
+plug('n', 'answer', function() require('ralph.decisions').answer() end, 'answer the oldest question')
+plug('n', 'review', function() require('ralph.review').begin() end, 'review what waits')
+plug({ 'o', 'x' }, 'inner-hunk', ":<C-u>lua require('ralph.review').select_hunk(false)<CR>", 'the lines of a hunk')
+plug({ 'o', 'x' }, 'around-hunk', ":<C-u>lua require('ralph.review').select_hunk(true)<CR>", 'a hunk with empty lines after it')

@@ -1,0 +1,374 @@
+// Every command of the palette, the lenses, the view and the keys. Each takes the server's own parameters, a node of the
+// view, or nothing, and finds out what it is about.
+
+import * as vscode from 'vscode';
+import type { Model, Place } from './model';
+import type { CommandResult, DecisionStatus, TaskStatus } from './protocol';
+import type { Review } from './review';
+import { run, type Server } from './server';
+import type { Node } from './view';
+
+interface Target {
+  root?: string;
+  task?: string;
+  tasks?: string[];
+  hunks?: string[];
+  decision?: string;
+  text?: string;
+  why?: string;
+  [key: string]: unknown;
+}
+
+type Argument = Target | Node | undefined;
+
+function isNode(argument: Argument): argument is Node {
+  return typeof argument === 'object' && 'kind' in argument;
+}
+
+/** What an argument says: nodes name their task, lenses and code actions bring the server's parameters. */
+function target(argument: Argument): Target {
+  if (!isNode(argument)) {
+    return argument ?? {};
+  }
+  switch (argument.kind) {
+    case 'folder':
+      return { root: argument.root };
+    case 'decision':
+      return { root: argument.root, decision: argument.decision.id };
+    default:
+      return { root: argument.root, task: argument.task.id };
+  }
+}
+
+export class Commands {
+  constructor(
+    private readonly server: Server,
+    private readonly model: Model,
+    private readonly review: Review,
+    private readonly path: string,
+  ) {}
+
+  register(): vscode.Disposable[] {
+    const all: Record<string, (argument?: Argument) => Promise<unknown>> = {
+      plan: (argument) => this.plan(target(argument)),
+      revisePlan: (argument) => this.withText(target(argument), 'instructions', 'What has to be different?', 'ralph/revisePlan'),
+      approve: (argument) => this.approve(target(argument)),
+      drop: (argument) => this.onTasks(argument, 'ralph/drop', 'Drop which task?', () => true),
+      start: (argument) => this.server.command('ralph/start', target(argument)),
+      pause: (argument) => this.server.command('ralph/pause', target(argument)),
+      resume: (argument) => this.server.command('ralph/resume', target(argument)),
+      stop: (argument) => this.server.command('ralph/stop', target(argument)),
+      retry: (argument) => this.onTask(argument, 'ralph/retry', 'Retry which task?', (task) => ['blocked', 'review', 'ready'].includes(task.state)),
+      steer: (argument) => this.steer(argument),
+      answer: (argument) => this.answer(target(argument)),
+      accept: (argument) => this.decide('ralph/accept', target(argument)),
+      acceptFile: () => this.acceptFile(),
+      acceptTask: (argument) => this.acceptTask(argument),
+      reject: (argument) => this.reject(target(argument)),
+      comment: (argument) => this.comment(target(argument)),
+      sendBack: (argument) => this.sendBack(argument),
+      undo: (argument) => this.server.command('ralph/undo', target(argument)),
+      trust: (argument) => this.server.command('ralph/trust', target(argument)),
+      review: (argument) => this.reviewNext(argument),
+      reviewAll: (argument) => this.overview(argument),
+      proposal: (argument) => this.reviewNext(argument),
+      sideBySide: (argument) => this.sideBySide(target(argument)),
+      nextHunk: () => this.review.move(1),
+      previousHunk: () => this.review.move(-1),
+      showLog: (argument) => this.showLog(argument),
+      doctor: () => this.doctor(),
+      openQueue: () => this.openQueue(),
+      refresh: () => this.model.refresh(),
+      status: () => Promise.resolve(vscode.commands.executeCommand('ralph.tasks.focus')),
+    };
+    return Object.entries(all).map(([name, handler]) =>
+      vscode.commands.registerCommand(`ralph.${name}`, async (argument?: Argument) => {
+        try {
+          return await handler(argument);
+        } catch (error) {
+          void vscode.window.showErrorMessage(`Ralph: ${(error as Error).message}`);
+          return undefined;
+        }
+      }),
+    );
+  }
+
+  /** With what the person looks at as context: the selection, and the problems in it. */
+  private async plan(given: Target): Promise<unknown> {
+    if (given.goal || given.todo) {
+      return this.server.command('ralph/plan', given);
+    }
+    const editor = vscode.window.activeTextEditor;
+    const context = [...((given.context as object[] | undefined) ?? [])];
+    let about = '';
+    if (context.length === 0 && editor?.document.uri.scheme === 'file') {
+      const { document, selection } = editor;
+      const problems = vscode.languages.getDiagnostics(document.uri).filter((found) => found.source !== 'ralph' && found.range.contains(selection.active));
+      if (!selection.isEmpty) {
+        about = ` about lines ${selection.start.line + 1} to ${selection.end.line + 1} of ${vscode.workspace.asRelativePath(document.uri)}`;
+        context.push({ uri: document.uri.toString(), startLine: selection.start.line, endLine: selection.end.line, text: document.getText(selection) });
+      }
+      context.push(...problems.map((found) => ({ uri: document.uri.toString(), startLine: found.range.start.line, endLine: found.range.end.line, text: found.message })));
+    }
+    const goal = await vscode.window.showInputBox({
+      title: 'Ralph: Plan',
+      prompt: `What is to be done${about}?`,
+      placeHolder: 'Durations must not panic on bad input',
+      ignoreFocusOut: true,
+    });
+    return goal ? this.server.command('ralph/plan', { ...given, goal, context }) : undefined;
+  }
+
+  private async withText(given: Target, field: string, prompt: string, method: string): Promise<unknown> {
+    const text = (given[field] as string | undefined) ?? (await vscode.window.showInputBox({ prompt, ignoreFocusOut: true }));
+    return text ? this.server.command(method, { ...given, [field]: text }) : undefined;
+  }
+
+  /** Lenses name their task; from the palette the person picks among the drafts, all of them picked. */
+  private async approve(given: Target): Promise<unknown> {
+    const named = given.tasks ?? (given.task ? [given.task] : undefined);
+    if (named && named.length > 0) {
+      return this.server.command('ralph/approve', { ...given, tasks: named });
+    }
+    const drafts = this.tasks((task) => task.state === 'draft');
+    if (drafts.length === 0) {
+      return vscode.window.setStatusBarMessage('Ralph: there is no draft to approve', 5000);
+    }
+    const picked = await vscode.window.showQuickPick(
+      drafts.map(({ root, task }) => ({ label: task.title, description: task.id, picked: true, root, id: task.id })),
+      { canPickMany: true, title: 'Ralph: Approve', placeHolder: 'Drafts that may be done' },
+    );
+    const root = picked?.[0]?.root;
+    return root ? this.server.command('ralph/approve', { root, tasks: picked.filter((one) => one.root === root).map((one) => one.id) }) : undefined;
+  }
+
+  private tasks(wanted: (task: TaskStatus) => boolean): { root: string; task: TaskStatus }[] {
+    return [...this.model.statuses].flatMap(([root, status]) => status.tasks.filter(wanted).map((task) => ({ root, task })));
+  }
+
+  private async pickTask(argument: Argument, title: string, wanted: (task: TaskStatus) => boolean): Promise<Target | undefined> {
+    const given = target(argument);
+    const named = given.task ?? given.tasks?.[0];
+    if (named) {
+      return { ...given, task: named };
+    }
+    const active = this.review.activeFile();
+    if (active) {
+      return { root: active.root, task: active.proposal.task };
+    }
+    const found = this.tasks(wanted);
+    if (found.length <= 1) {
+      return found[0] && { root: found[0].root, task: found[0].task.id };
+    }
+    const picked = await vscode.window.showQuickPick(
+      found.map(({ root, task }) => ({ label: task.title, description: `${task.id} · ${task.state}`, detail: task.why, root, task: task.id })),
+      { title: `Ralph: ${title}`, matchOnDescription: true },
+    );
+    return picked && { root: picked.root, task: picked.task };
+  }
+
+  private async onTask(argument: Argument, method: string, title: string, wanted: (task: TaskStatus) => boolean): Promise<unknown> {
+    const found = await this.pickTask(argument, title, wanted);
+    return found && this.server.command(method, found);
+  }
+
+  private async onTasks(argument: Argument, method: string, title: string, wanted: (task: TaskStatus) => boolean): Promise<unknown> {
+    const found = await this.pickTask(argument, title, wanted);
+    return found && this.server.command(method, { root: found.root, tasks: found.tasks ?? [found.task] });
+  }
+
+  private async steer(argument: Argument): Promise<unknown> {
+    const found = await this.pickTask(argument, 'Steer which task?', (task) => ['running', 'ready', 'waiting', 'blocked'].includes(task.state));
+    return found && this.withText(found, 'text', `What should the agent of ${found.task} know?`, 'ralph/steer');
+  }
+
+  /** Options with their details, and a text of one's own. */
+  private async answer(given: Target): Promise<unknown> {
+    if (given.option || given.text || given.askText) {
+      return this.server.command('ralph/answer', given);
+    }
+    const open = [...this.model.statuses].flatMap(([root, status]) => status.decisions.map((decision) => ({ root, decision })));
+    const found = open.find(({ decision }) => !given.decision || decision.id === given.decision);
+    if (!found) {
+      return vscode.window.setStatusBarMessage('Ralph: no question is open', 5000);
+    }
+    const answer = await this.ask(found.decision);
+    return answer && this.server.command('ralph/answer', { root: found.root, decision: found.decision.id, ...answer });
+  }
+
+  private async ask(decision: DecisionStatus): Promise<{ option: string } | { text: string } | undefined> {
+    const options = decision.options.map((option) => ({
+      label: option.label,
+      description: option.label === decision.recommended ? 'recommended' : undefined,
+      detail: option.detail || undefined,
+      own: false,
+    }));
+    const own = { label: 'Answer with text…', description: undefined, detail: undefined, own: true };
+    const picked = await vscode.window.showQuickPick([...options, own], {
+      title: decision.task ? `Ralph: ${decision.task}` : 'Ralph',
+      placeHolder: decision.question,
+      ignoreFocusOut: true,
+    });
+    if (!picked?.own) {
+      return picked && { option: picked.label };
+    }
+    const text = await vscode.window.showInputBox({ prompt: decision.question, ignoreFocusOut: true });
+    return text ? { text } : undefined;
+  }
+
+  /** The places a command is about: hunks named by a lens or a code action, else the one at the cursor of the review. */
+  private places(given: Target): Place[] {
+    const named = new Set(given.hunks ?? []);
+    if (named.size > 0) {
+      return this.model.pending().filter((place) => named.has(place.hunk.id));
+    }
+    const place = this.review.atCursor();
+    return place ? [place] : [];
+  }
+
+  private async decide(method: string, given: Target): Promise<CommandResult | undefined> {
+    const inReview = this.review.activeFile() !== undefined;
+    if (!inReview && (given.hunks || given.uri || given.task)) {
+      // A quick fix in an ordinary document: the server knows all about it.
+      return this.server.command(method, given);
+    }
+    const places = this.places(given);
+    const [first] = places;
+    if (!first) {
+      vscode.window.setStatusBarMessage('Ralph: no hunk waits here', 5000);
+      return undefined;
+    }
+    const order = this.model.pending();
+    const more = Object.fromEntries(Object.entries(given).filter(([key]) => !['hunks', 'task', 'root'].includes(key)));
+    const hunks = places.map((place) => place.hunk.id);
+    const result = await this.server.command(method, { root: first.root, task: first.proposal.task, hunks, ...more });
+    if (result) {
+      await this.saveAccepted(method, first);
+      await this.review.goOn(places, order);
+    }
+    return result;
+  }
+
+  /** What was clean before accepting is saved, so that no tab stays dirty; what the person was typing in is not. */
+  private async saveAccepted(method: string, place: Place): Promise<void> {
+    const document = vscode.workspace.textDocuments.find((document) => document.uri.toString() === place.file.uri);
+    const seen = vscode.window.visibleTextEditors.some((editor) => editor.document === document);
+    if (method === 'ralph/accept' && document?.isDirty && !seen && document.uri.scheme === 'file') {
+      await document.save();
+    }
+  }
+
+  private async acceptFile(): Promise<unknown> {
+    const shown = this.review.activeFile();
+    const uri = shown?.file.uri ?? vscode.window.activeTextEditor?.document.uri.toString();
+    const places = this.model.pending().filter((place) => place.file.uri === uri);
+    return places.length > 0 ? this.decide('ralph/accept', { hunks: places.map((place) => place.hunk.id) }) : undefined;
+  }
+
+  private async acceptTask(argument: Argument): Promise<unknown> {
+    const found = await this.pickTask(argument, 'Accept all of which task?', (task) => task.state === 'review');
+    if (!found) {
+      return undefined;
+    }
+    const result = await this.server.command('ralph/accept', { root: found.root, task: found.task });
+    await this.review.goOn([], []);
+    return result;
+  }
+
+  /** With a reason for the next attempt; an empty one rejects without, Escape does nothing. */
+  private async reject(given: Target): Promise<unknown> {
+    const asked = given.why !== undefined || given.askWhy !== undefined;
+    if (asked) {
+      return this.decide('ralph/reject', given);
+    }
+    const why = await vscode.window.showInputBox({ prompt: 'Why not? (for the next attempt; may be empty)', ignoreFocusOut: true });
+    return why === undefined ? undefined : this.decide('ralph/reject', { ...given, ...(why ? { why } : {}) });
+  }
+
+  private async comment(given: Target): Promise<unknown> {
+    const [place] = this.places(given);
+    const task = place?.proposal.task ?? given.task;
+    if (!task) {
+      return vscode.window.setStatusBarMessage('Ralph: no hunk waits here', 5000);
+    }
+    return this.withText({ root: place?.root ?? given.root, task, hunk: place?.hunk.id, text: given.text }, 'text', 'What should the next attempt know?', 'ralph/comment');
+  }
+
+  private async sendBack(argument: Argument): Promise<unknown> {
+    const found = await this.pickTask(argument, 'Send back which proposal?', (task) => ['review', 'stale'].includes(task.state));
+    if (!found) {
+      return undefined;
+    }
+    const words = await vscode.window.showInputBox({ prompt: `What should the next attempt at ${found.task} do differently? (may be empty)`, ignoreFocusOut: true });
+    if (words === undefined) {
+      return undefined;
+    }
+    const result = await this.server.command('ralph/sendBack', { root: found.root, task: found.task, comments: words ? [words] : [] });
+    await this.review.goOn([], []);
+    return result;
+  }
+
+  /** The first hunk that waits: of the file, of the task, or of all. */
+  private async reviewNext(argument: Argument): Promise<void> {
+    await this.model.refresh();
+    const given = target(argument);
+    const path = isNode(argument) && argument.kind === 'file' ? argument.path : undefined;
+    const places = this.model.pending();
+    const wanted = places.find((place) => (!given.task || place.proposal.task === given.task) && (!path || place.file.path === path));
+    if (wanted) {
+      await this.review.show(wanted);
+    } else {
+      vscode.window.setStatusBarMessage('Ralph: nothing waits for review', 5000);
+    }
+  }
+
+  /** Every file of a proposal in one editor. */
+  private async overview(argument: Argument): Promise<void> {
+    const found = await this.pickTask(argument, 'Look at which proposal?', (task) => task.state === 'review');
+    const proposal = found?.root && found.task ? this.model.proposal(found.root, found.task) : undefined;
+    if (!proposal) {
+      return;
+    }
+    // The same path on both sides, else each file shows as a rename.
+    const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), vscode.Uri.parse(file.baseUri), vscode.Uri.parse(file.proposalUri)]);
+    await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}`, resources);
+  }
+
+  private async sideBySide(given: Target): Promise<void> {
+    const [place] = this.places(given);
+    if (!place) {
+      return;
+    }
+    const title = `${place.file.path} (${place.proposal.task})`;
+    await vscode.commands.executeCommand('vscode.diff', vscode.Uri.parse(place.file.baseUri), vscode.Uri.parse(place.file.proposalUri), title);
+  }
+
+  private async showLog(argument: Argument): Promise<void> {
+    if (isNode(argument) && argument.kind === 'attempt') {
+      return this.open(argument.attempt.transcriptUri);
+    }
+    const found = await this.pickTask(argument, 'Log of which task?', (task) => task.attempts.length > 0);
+    const task = this.tasks((task) => task.id === found?.task)[0]?.task;
+    const last = task?.attempts[task.attempts.length - 1];
+    if (last) {
+      await this.open(last.transcriptUri);
+    }
+  }
+
+  private async open(uri: string): Promise<void> {
+    await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(vscode.Uri.parse(uri)));
+  }
+
+  private async doctor(): Promise<void> {
+    const folder = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
+    const { text } = await run(this.path, ['doctor'], folder);
+    await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content: text, language: 'plaintext' }));
+  }
+
+  private async openQueue(): Promise<void> {
+    const folder = vscode.workspace.workspaceFolders?.[0];
+    if (folder) {
+      await vscode.window.showTextDocument(vscode.Uri.joinPath(folder.uri, '.ralph', 'queue.json'));
+    }
+  }
+}

@@ -1,0 +1,144 @@
+// The names and types of ralph-sidecar's own part of the protocol; docs/protocol.md describes them. A test of the
+// repository compares this file with the server's.
+
+export const CONTENT = 'ralph/content';
+export const INPUT = 'ralph/input';
+export const STATUS_REQUEST = 'ralph/status';
+export const PROPOSAL = 'ralph/proposal';
+
+export const STATUS = 'ralph/status';
+export const ATTEMPT = 'ralph/attempt';
+export const PROPOSAL_CHANGED = 'ralph/proposalChanged';
+export const DECISION_REQUESTED = 'ralph/decisionRequested';
+export const DECISION_RESOLVED = 'ralph/decisionResolved';
+export const QUEUE_CHANGED = 'ralph/queueChanged';
+
+/** The version of the protocol that this extension speaks. */
+export const VERSION = 1;
+
+export interface RunStatus {
+  id: string;
+  paused: boolean;
+  stopping: boolean;
+  task: string | null;
+  attempt: number | null;
+  agent: string | null;
+}
+
+export interface HunkStatus {
+  id: string;
+  path: string;
+  mark: string;
+}
+
+export interface AttemptStatus {
+  number: number;
+  agent: string;
+  outcome: string | null;
+  detail: string;
+  promptUri: string;
+  transcriptUri: string;
+  checksUri: string;
+}
+
+export interface TaskStatus {
+  id: string;
+  title: string;
+  status: string;
+  state: string;
+  why: string;
+  attempts: AttemptStatus[];
+  hunks: HunkStatus[];
+}
+
+export interface DecisionChoice {
+  label: string;
+  detail: string;
+}
+
+export interface DecisionStatus {
+  id: string;
+  task: string | null;
+  kind: string;
+  question: string;
+  options: DecisionChoice[];
+  recommended: string | null;
+  file: string | null;
+  line: number | null;
+}
+
+export interface StatusResult {
+  root: string;
+  run: RunStatus | null;
+  tasks: TaskStatus[];
+  decisions: DecisionStatus[];
+  queueProblem: string | null;
+  agents: string[];
+}
+
+export interface StatusNotification {
+  root: string;
+  health: string;
+  message: string;
+  run: RunStatus | null;
+  states: Record<string, number>;
+  decisions: number;
+  pending: number;
+}
+
+export interface AttemptNotification {
+  root: string;
+  task: string;
+  attempt: number;
+  kind: string;
+  agent: string | null;
+  outcome: string | null;
+  text: string;
+}
+
+export interface ProposalHunk {
+  id: string;
+  kind: string;
+  mark: string;
+  state: string | null;
+  startLine: number;
+  endLine: number;
+  oldLines: string[];
+  newLines: string[];
+  weakensTest: string | null;
+}
+
+export interface ProposalFileResult {
+  path: string;
+  oldPath: string | null;
+  uri: string;
+  baseUri: string;
+  proposalUri: string;
+  hunks: ProposalHunk[];
+}
+
+export interface CheckStatus {
+  run: string;
+  passed: boolean;
+  proof: boolean;
+}
+
+export interface ProposalResult {
+  task: string;
+  title: string;
+  attempt: number;
+  outcome: string;
+  summary: string | null;
+  acceptance: string[];
+  checks: CheckStatus[];
+  files: ProposalFileResult[];
+  uri: string;
+}
+
+export interface CommandResult {
+  message: string;
+  tasks?: string[];
+  hunks?: string[];
+  conflicts?: { hunk: string; reason: string }[];
+  uri?: string;
+}

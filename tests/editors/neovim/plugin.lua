@@ -1,0 +1,104 @@
+-- The plug-in of `editors/neovim`: seeing, deciding and taking back hunks in the ordinary buffer.
+
+local driver = require('driver')
+local equal = driver.equal
+
+local old_greeting, new_greeting = '  echo "Hello!"', '  echo "Hello, $1!"'
+local new_leave = '  echo "See you, $1."'
+
+local nvim = driver.start(100, 26)
+nvim:lua([[
+  vim.opt.rtp:prepend(vim.env.TEST_PLUGIN)
+  vim.cmd.runtime('plugin/ralph.lua')
+  require('ralph').setup({ cmd = vim.env.TEST_PROGRAM, maps = true })
+  vim.o.signcolumn = 'yes'
+  vim.diagnostic.config({ virtual_text = false, signs = false, underline = false })
+  person.users = {}
+  vim.api.nvim_create_autocmd('User', { pattern = 'Ralph*', callback = function(event)
+    person.users[event.match] = (person.users[event.match] or 0) + 1
+  end })
+]])
+
+local function places(lines)
+  nvim:wait(('hunks at lines [%s]'):format(table.concat(lines, ' ')), function()
+    local found = nvim:lua([[
+      local at = {}
+      for _, place in ipairs(require('ralph.marks').places(0)) do table.insert(at, place.first + 1) end
+      return at
+    ]])
+    return vim.deep_equal(found, lines)
+  end)
+end
+
+local function sees(text)
+  nvim:wait('on the screen: ' .. text, function() return nvim:screen():find(text, 1, true) end)
+end
+
+-- What would stand there is shown below what stands there; the text itself is untouched.
+nvim:open('talk.sh')
+places({ 5, 10 })
+sees(new_greeting)
+sees(new_leave)
+sees(vim.env.TEST_TASK .. ' 1/2')
+equal(nvim:lua('return { vim.bo.modified, vim.api.nvim_buf_line_count(0) }'), { false, 14 }, 'the buffer')
+nvim:keep_screen('neovim-plugin-review.txt')
+
+-- From hunk to hunk, and no further than the last.
+nvim:keys('gg]h')
+nvim:wait('the first hunk', 'return vim.fn.line(".") == 5')
+nvim:keys(']h')
+nvim:wait('the second hunk', 'return vim.fn.line(".") == 10')
+nvim:keys(']h')
+nvim:wait('that there are no more', 'return vim.tbl_contains(person.notes, "ralph: no more hunks that way")')
+nvim:keys('[h')
+nvim:wait('the first hunk again', 'return vim.fn.line(".") == 5')
+
+-- The text object is the hunk's lines.
+nvim:keys('"ayih')
+nvim:wait('the lines of the hunk', 'return vim.fn.getreg("a") == ... .. "\\n"', old_greeting)
+
+-- Accept, take back with undo, accept again, and the next one by repeating that. The buffer is dirty meanwhile.
+nvim:keys('<Cmd>call append(line("$"), "# mine")<CR>')
+places({ 5, 10 })
+nvim:keys('<Plug>(ralph-accept-hunk)')
+places({ 10 })
+equal(nvim:line(5), new_greeting, 'line 5 after accepting')
+nvim:keys('u')
+places({ 5, 10 })
+equal({ nvim:line(5), nvim:line(15) }, { old_greeting, '# mine' }, 'what undo brings back')
+nvim:keys('5G<Plug>(ralph-accept-hunk)')
+places({ 10 })
+nvim:keys(']h')
+nvim:wait('the hunk that is left', 'return vim.fn.line(".") == 10')
+nvim:keys('.')
+places({})
+equal(nvim:line(10), new_leave, 'line 10 after repeating')
+
+-- Reject with a reason: that leaves the text alone.
+nvim:keys('u')
+places({ 10 })
+nvim:lua([[vim.ui.input = function(opts, done)
+  table.insert(person.asked, { prompt = opts.prompt })
+  vim.schedule(function() done('too familiar') end)
+end]])
+nvim:keys('10G<Plug>(ralph-reject-hunk-why)')
+places({})
+equal(nvim:line(10), '  echo "Bye"', 'line 10 after rejecting')
+nvim:lua([[
+  local asked = person.asked[#person.asked].prompt
+  assert(asked:lower():find('why'), asked)
+]])
+
+-- The review as a list, the statusline, what others can listen to, and the check of the set-up.
+nvim:keys('<Esc>:write<CR>')
+nvim:wait('what was accepted on disk', function() return driver.read('talk.sh'):find(new_greeting, 1, true) end)
+nvim:wait('a statusline', 'return require("ralph").statusline() ~= ""')
+assert(nvim:lua('return (person.users.RalphStatus or 0) > 0 and (person.users.RalphProposalChanged or 0) > 0'))
+equal(nvim:lua([[return vim.fn.getcompletion('Ralph rev', 'cmdline')]]), { 'review', 'revise' }, 'completion')
+nvim:keys('<Esc>:checkhealth ralph<CR>')
+sees('ralph-sidecar')
+nvim:wait('the findings of the doctor', 'return vim.fn.search("doctor", "nw") > 0')
+equal(nvim:lua('return vim.fn.search("ERROR", "nw")'), 0, 'errors of the check')
+nvim:keep_screen('neovim-plugin-health.txt')
+nvim:keys(':bwipeout!<CR>')
+nvim:keys('<Esc>:qa!<CR>')

@@ -1,0 +1,121 @@
+// What a person does in the workbench: commands by name, picks and inputs, keys; and what they see.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+// Milliseconds after which something that was waited for counts as missing.
+const PATIENCE = 60_000;
+
+/** Opens the folder in a browser of its own. */
+export async function open(address, folder) {
+  const { chromium } = await import(pathToFileURL(process.env.TEST_PLAYWRIGHT).href);
+  const browser = await chromium.launch({
+    executablePath: process.env.TEST_CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 760 } });
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(`${address}/?${folder.endsWith('.code-workspace') ? 'workspace' : 'folder'}=${folder}`);
+  await page.locator('.monaco-workbench').waitFor();
+  await page.locator('.part.statusbar').waitFor();
+  return new Person(browser, page);
+}
+
+export class Person {
+  constructor(browser, page) {
+    this.browser = browser;
+    this.page = page;
+  }
+
+  /** Waits until the condition holds; it is looked at again and again, and may fail meanwhile. */
+  async until(what, condition) {
+    const deadline = Date.now() + PATIENCE;
+    let last;
+    while (Date.now() < deadline) {
+      try {
+        const found = await condition();
+        if (found) return found;
+      } catch (error) {
+        last = error;
+      }
+      await this.page.waitForTimeout(50);
+    }
+    await this.keep('failure');
+    throw new Error(`waited in vain for ${what}${last ? `: ${last.message}` : ''}`);
+  }
+
+  /** Runs a command of the palette by its title. */
+  async command(title) {
+    const input = this.page.locator('.quick-input-widget input.input');
+    await this.until(`the palette with ${title}`, async () => {
+      await this.page.keyboard.press('Escape');
+      await this.page.keyboard.press('F1');
+      await input.waitFor({ timeout: 2000 });
+      await input.fill(`>${title}`);
+      const first = this.page.locator('.quick-input-list .monaco-list-row').first();
+      await first.waitFor({ timeout: 2000 });
+      return (await first.innerText()).includes(title);
+    });
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Types into the input box that asks `prompt`. */
+  async input(prompt, text) {
+    const box = this.page.locator('.quick-input-widget');
+    await this.until(`the input "${prompt}"`, async () => (await box.isVisible()) && (await box.innerText()).includes(prompt));
+    await box.locator('input.input').fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Picks an entry of the open list by its label. */
+  async pick(label) {
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).first();
+    await row.waitFor();
+    await row.click();
+  }
+
+  /** Confirms a list in which several can be picked. */
+  async confirm() {
+    await this.page.locator('.quick-input-widget .quick-input-action, .quick-input-widget .monaco-button', { hasText: 'OK' }).first().click();
+  }
+
+  /** Presses a button of a message. */
+  async press(button) {
+    const found = this.page.locator('.notifications-toasts .monaco-button, .notification-list-item .monaco-button, .monaco-dialog-box .monaco-button', { hasText: button }).first();
+    await found.waitFor();
+    await found.click();
+  }
+
+  /** Waits for a text anywhere in the workbench. */
+  async sees(text) {
+    await this.until(`"${text}"`, async () => (await this.text()).includes(text.replaceAll(' ', '\u00a0').replaceAll('\u00a0', ' ')));
+  }
+
+  async text() {
+    const text = await this.page.locator('.monaco-workbench').innerText();
+    return text.replaceAll('\u00a0', ' ').replaceAll('\u200c', '').replaceAll('·', ' ');
+  }
+
+  /** The title of the active tab. */
+  async tab() {
+    return (await this.page.locator('.tab.active').first().getAttribute('aria-label', { timeout: 1000 })) ?? '';
+  }
+
+  async key(key) {
+    await this.page.keyboard.press(key);
+  }
+
+  /** Keeps a picture of the workbench as an artefact, where they are wanted. */
+  async keep(name) {
+    const folder = process.env.TEST_ARTEFACTS;
+    if (folder) {
+      mkdirSync(folder, { recursive: true });
+      await this.page.screenshot({ path: join(folder, `vscode-${name}.png`) });
+    }
+  }
+
+  async close() {
+    await this.browser.close();
+  }
+}

@@ -1,0 +1,57 @@
+// Two folders in one window: each has its own engine, and the review goes through both.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { open } from './person.mjs';
+import { World } from './world.mjs';
+
+const world = new World();
+let person;
+
+/** A repository with a proposal of one hunk, made in the terminal. */
+function withProposal(name) {
+  const id = `say-${name}-5e1f0a`;
+  const root = world.repository(name, { [`${name}.sh`]: `#!/bin/sh\necho "nothing yet"\n` }, {
+    planner: [{ report: { type: 'submit_plan', plan: { tasks: [{
+      id, title: `Say ${name}`, acceptance: ['it does'], verify: [`sh ${name}.sh | grep ${name}`],
+    }] } } }],
+    tasks: { '*': { '*': [
+      { replace: { path: `${name}.sh`, find: 'nothing yet', with: `says ${name}` } },
+      { report: { type: 'finished', summary: 'said' } },
+    ] } },
+  });
+  for (const args of [['trust', '--yes'], ['plan', `Say ${name}`], ['approve', '--all', '--yes'], ['trust', '--yes'], ['run']]) {
+    world.ralph(root, ...args);
+  }
+  return root;
+}
+
+try {
+  const roots = ['first', 'second'].map(withProposal);
+  const workspace = join(world.folder, 'both.code-workspace');
+  writeFileSync(workspace, JSON.stringify({ folders: roots.map((path) => ({ path })) }));
+  person = await open(await world.start(), workspace);
+  await person.command('View: Show Ralph');
+  await person.sees('Say first');
+  await person.sees('Say second');
+  await person.keep('two-folders');
+  await person.command('Ralph: Review Next');
+  await person.until('the review of the first folder', async () => (await person.tab()).includes('first.sh'));
+  await person.sees('says first');
+  await person.key('a');
+  await person.until('the review of the second folder', async () => (await person.tab()).includes('second.sh'));
+  await person.sees('says second');
+  await person.key('a');
+  for (const [index, name] of ['first', 'second'].entries()) {
+    await person.until(`${name} on disk`, () => world.read(roots[index], `${name}.sh`).includes(`says ${name}`));
+    await person.until(`${name} to be done`, () => world.status(roots[index]).tasks[0].state === 'done');
+  }
+  console.log('passed');
+} catch (error) {
+  console.error(error);
+  await person?.keep('failure').catch(() => undefined);
+  process.exitCode = 1;
+} finally {
+  await person?.close();
+  await world.end();
+}

@@ -1,0 +1,113 @@
+// The main job in VS Code: plan, approve, start, answer, review three files by keys, send back, a second round, done.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { open } from './person.mjs';
+import { World } from './world.mjs';
+
+const TASK = 'greet-by-name-5e1f0a';
+const files = {
+  'greet.sh': '#!/bin/sh\n# Greets.\n\ngreet() {\n  echo "Hello!"\n}\n',
+  'leave.sh': '#!/bin/sh\n# Takes leave.\n\nleave() {\n  echo "Bye"\n}\n',
+  'main.sh': '#!/bin/sh\n. ./greet.sh\n. ./leave.sh\n\ngreet\nleave\n',
+};
+const replace = (path, find, text) => ({ replace: { path, find, with: text } });
+const script = {
+  planner: [{ report: { type: 'submit_plan', plan: { tasks: [{
+    id: TASK, title: 'Greet by name', acceptance: ['`sh main.sh Ada` greets Ada'],
+    verify: ["sh main.sh Ada | grep 'Hello, Ada!'"], files: ['*.sh'],
+  }] } } }],
+  tasks: { [TASK]: {
+    1: [{ report: { type: 'ask', question: 'How should it take leave?', options: ['Goodbye', 'See you'], recommend: 'See you', file: 'leave.sh', line: 5 } }],
+    2: [
+      replace('greet.sh', 'Hello!', 'Hello, $1!'), replace('leave.sh', 'Bye', 'See you, dear $1'),
+      replace('main.sh', '\ngreet\nleave\n', '\ngreet "$1"\nleave "$1"\n'),
+      { report: { type: 'finished', summary: 'It greets by name.' } },
+    ],
+    '*': [
+      { run: { command: 'grep "too familiar" "$RALPH_PROMPT_FILE"' } },
+      replace('leave.sh', 'See you, dear $1', 'See you, $1'),
+      { report: { type: 'finished', summary: 'It takes leave less familiarly.' } },
+    ],
+  } },
+};
+
+const world = new World();
+let person;
+try {
+  const root = world.repository('greeter', files, script);
+  const queue = () => (existsSync(join(root, '.ralph/queue.json')) ? readFileSync(join(root, '.ralph/queue.json'), 'utf8') : '');
+  const task = () => world.status(root).tasks[0];
+  person = await open(await world.start(), root);
+
+  // Plan: typed in a box; the commands that would run are shown before anything does.
+  await person.command('Ralph: Plan');
+  await person.input('What is to be done', 'Greet by name');
+  await person.press('Trust and plan');
+  await person.until('the draft on disk', () => queue().includes('"draft"'));
+
+  // Approve and start: the drafts are picked already.
+  await person.until('the draft in the list', async () => {
+    await person.command('Ralph: Approve');
+    return person.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Greet by name' }).first().isVisible();
+  });
+  await person.confirm();
+  await person.press('Trust and approve');
+  await person.until('the approval on disk', () => queue().includes('"todo"'));
+  await person.command('Ralph: Start');
+
+  // Answer: the question waits in view and status bar; nothing asked by itself.
+  await person.sees('1 question');
+  await person.command('View: Show Ralph');
+  await person.sees('How should it take leave?');
+  await person.keep('decision');
+  await person.command('Ralph: Answer');
+  await person.pick('See you');
+  await person.sees('3 hunks to review');
+
+  // Review: the first hunk of the first file, old and new line together; each key decides one and goes on.
+  await person.command('Ralph: Review Next');
+  await person.until('the first review', async () => (await person.tab()).includes('greet.sh'));
+  await person.sees('Hello, $1!');
+  await person.sees('hunk 1 of 3');
+  await person.keep('review');
+  assert.equal(world.read(root, 'greet.sh'), files['greet.sh'], 'nothing is written before it is accepted');
+  await person.key('a');
+  await person.until('greet.sh on disk', () => world.read(root, 'greet.sh').includes('Hello, $1!'));
+  await person.until('the second review', async () => (await person.tab()).includes('leave.sh'));
+  await person.sees('See you, dear $1');
+  await person.key('r');
+  await person.input('Why not?', 'too familiar');
+  await person.until('the third review', async () => (await person.tab()).includes('main.sh'));
+  await person.keep('third-file');
+
+  // The rest goes back; what was accepted stays, and the next round shows only what is new.
+  await person.command('Ralph: Send Back');
+  await person.input('do differently', '');
+  await person.until('the next attempt in the queue', () => task().state === 'ready');
+  await person.command('Ralph: Start');
+  await person.until('the second round', () => task().state === 'review');
+  await person.command('Ralph: Review Next');
+  await person.until('the review of the second round', async () => /(leave|main)\.sh/.test(await person.tab()));
+  await person.sees('See you, $1');
+  await person.keep('second-round');
+  await person.command('Ralph: Accept All of the Task');
+  await person.until('the task to be done', () => task().state === 'done');
+  assert.equal(world.read(root, 'leave.sh'), files['leave.sh'].replace('Bye', 'See you, $1'));
+  assert.equal(world.read(root, 'main.sh'), '#!/bin/sh\n. ./greet.sh\n. ./leave.sh\n\ngreet "$1"\nleave "$1"\n');
+  await person.until('no dirty tab', async () => (await person.page.locator('.tab.dirty').count()) === 0);
+  await person.keep('done');
+
+  // Undo: what was written to disk comes back as it was.
+  await person.command('Ralph: Undo What Was Written');
+  await person.until('main.sh or leave.sh as before', () => world.read(root, 'main.sh') === files['main.sh'] || world.read(root, 'leave.sh') === files['leave.sh']);
+  console.log('passed');
+} catch (error) {
+  console.error(error);
+  await person?.keep('failure').catch(() => undefined);
+  process.exitCode = 1;
+} finally {
+  await person?.close();
+  await world.end();
+}
