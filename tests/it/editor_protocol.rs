@@ -126,7 +126,9 @@ fn interfaces(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     for part in source.split("export interface ").skip(1) {
         let (name, rest) = part.split_once(" {").expect("an interface has a body");
         let body = rest.split_once("\n}").expect("an interface ends").0;
-        let field = |line: &str| line.strip_prefix("  ")?.split_once(':').map(|(name, _)| name.trim_end_matches('?').to_owned());
+        let field = |line: &str| {
+            line.strip_prefix("  ")?.split_once(':').map(|(name, _)| name.trim_end_matches('?').to_owned())
+        };
         found.insert(name.to_owned(), body.lines().filter_map(field).collect());
     }
     found
@@ -147,7 +149,8 @@ fn the_extension_for_vs_code_mirrors_the_protocol() {
     let interfaces = interfaces(&source);
     assert!(interfaces.len() > 10, "{interfaces:?}");
     for (name, fields) in interfaces {
-        let properties = schema["$defs"][&name]["properties"].as_object().unwrap_or_else(|| panic!("{name} is no type"));
+        let properties =
+            schema["$defs"][&name]["properties"].as_object().unwrap_or_else(|| panic!("{name} is no type"));
         let strangers: Vec<&String> = fields.iter().filter(|field| !properties.contains_key(*field)).collect();
         assert!(!fields.is_empty() && strangers.is_empty(), "{name} has no {strangers:?}");
     }

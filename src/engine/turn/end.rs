@@ -155,10 +155,13 @@ mod tests {
     use super::*;
     use Outcome::*;
 
+    /// How the process ended, whether a driver of ours spoke with the agent, what that said, and what it amounts to.
+    type Row = (ProcessEnd, bool, Option<Option<Outcome>>, Option<Outcome>);
+
     #[test]
     fn every_end_has_its_class() {
         let says = |class: Option<Outcome>| Some(class);
-        let table: &[(ProcessEnd, bool, Option<Option<Outcome>>, Option<Outcome>)] = &[
+        let table: &[Row] = &[
             (ProcessEnd::Stopped, true, says(None), Some(Cancelled)),
             (ProcessEnd::Stopped, false, None, Some(Cancelled)),
             (ProcessEnd::NotFound("x".into()), false, None, Some(MissingBinary)),

@@ -150,13 +150,16 @@ mod tests {
         allowed(agent, &env).iter().map(|row| row.path.display().to_string()).collect()
     }
 
+    /// An agent, its environment, folders it may write to, and folders it may not.
+    type Case<'a> = (AgentConfig, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
     #[test]
     fn agents_have_the_folders_of_their_kind() {
         let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let agent = |kind, line: &[&str]| AgentConfig { kind, command: words(line), ..AgentConfig::default() };
         let home = [("HOME", "/h")];
         let moved = [("HOME", "/h"), ("CODEX_HOME", "/c"), ("XDG_DATA_HOME", "/d"), ("CARGO_HOME", "/k")];
-        let cases: [(AgentConfig, &[(&str, &str)], &[&str], &[&str]); 6] = [
+        let cases: [Case; 6] = [
             (agent(AgentKind::Claude, &[]), &home, &["/h/.claude", "/h/.claude.json"], &["/h/.codex"]),
             (agent(AgentKind::Codex, &[]), &home, &["/h/.codex", "/h/.cargo/registry"], &["/h/.claude", "/h/.cargo"]),
             (agent(AgentKind::Codex, &[]), &moved, &["/c", "/k/registry"], &["/h/.codex", "/h/.cargo/registry"]),

@@ -142,13 +142,12 @@ impl<'a> Turn<'a> {
                     }
                     return Waited::Answered(result);
                 }
-                room = self.link.lines.clone().reserve_owned(), if self.held.is_some() => match (room, self.held.take()) {
-                    (Ok(room), Some(line)) => {
+                room = self.link.lines.clone().reserve_owned(), if self.held.is_some() => {
+                    // Without room the protocol has ended; the answer says so.
+                    if let (Ok(room), Some(line)) = (room, self.held.take()) {
                         room.send(line);
                     }
-                    // The protocol has ended; the answer says so.
-                    _ => {}
-                },
+                }
                 line = self.child.line_or_exit(), if self.held.is_none() && !self.closed => self.line(line),
                 () = sleep_until(until) => if Instant::now() >= deadline {
                     return Waited::Silent;
