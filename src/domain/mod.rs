@@ -17,6 +17,7 @@ pub mod queue;
 pub mod reduce;
 pub mod report;
 pub mod review;
+pub mod secrets;
 pub mod settings;
 pub mod state;
 pub mod task;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{MailboxError, Reader, Taken};
 use crate::domain::report::Report;
+use crate::domain::secrets::Redactor;
 use crate::engine::ports::{Mail, MailItem, PortError, PortResult};
 use crate::infra::watch::FolderWatch;
 
@@ -20,12 +21,18 @@ pub struct AttemptMail {
     told: Vec<u64>,
     /// The last look ended before all was taken.
     more: bool,
+    redactor: Redactor,
 }
 
 impl AttemptMail {
     pub fn new(reader: Reader<Report>) -> Self {
         let watch = reader.watch();
-        Self { reader: Some(reader), watch, open: BTreeMap::new(), told: Vec::new(), more: false }
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let redactor = Redactor::new(variables);
+        Self { reader: Some(reader), watch, open: BTreeMap::new(), told: Vec::new(), more: false, redactor }
     }
 
     async fn with<T: Send + 'static>(
@@ -42,6 +49,13 @@ impl AttemptMail {
         result.map_err(|error| PortError::new(error.to_string()))
     }
 
+    /// Reports are journaled and shown: what looks like a secret goes no further than the mailbox.
+    fn without_secrets(&mut self, report: Report) -> Report {
+        let Ok(mut value) = serde_json::to_value(&report) else { return report };
+        self.redactor.json(&mut value);
+        serde_json::from_value(value).unwrap_or(report)
+    }
+
     /// Takes until there is nothing more or something fails; returns what is corrupt.
     async fn take_new(&mut self, poisoned: &mut Vec<MailItem>) -> PortResult<()> {
         loop {
@@ -52,7 +66,8 @@ impl AttemptMail {
             for item in taken {
                 match item {
                     Taken::Message { seq, envelope } => {
-                        self.open.insert(seq, (envelope.id, envelope.body));
+                        let report = self.without_secrets(envelope.body);
+                        self.open.insert(seq, (envelope.id, report));
                     }
                     Taken::Corrupt { seq, file, reason } => {
                         self.told.push(seq);

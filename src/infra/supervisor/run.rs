@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use super::live::Live;
 use super::spec::{Control, Status, StopSignal, StoppedBy, SuperviseSpec};
 use super::transcript::Transcript;
+use crate::domain::secrets::Redactor;
 use crate::infra::processes::{Process, descendants, each_of_attempt, kill_all, own_children};
 
 /// How long the kernel gets to end what was killed.
@@ -78,7 +79,9 @@ pub async fn watch(
         started: now,
         active: now,
     };
-    run.until_gone(inputs, transcript, live).await
+    let variables = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut output = Output { transcript, live, redactor: Redactor::new(variables) };
+    run.until_gone(inputs, &mut output).await
 }
 
 struct Run<'a> {
@@ -92,7 +95,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn until_gone(mut self, mut inputs: Inputs, transcript: &mut Transcript, live: &Live) -> io::Result<Ended> {
+    async fn until_gone(mut self, mut inputs: Inputs, output: &mut Output<'_>) -> io::Result<Ended> {
         let mut chunk = vec![0; CHUNK];
         let mut note = [0; 1024];
         let mut notes = Vec::new();
@@ -114,15 +117,15 @@ impl Run<'_> {
                     Ok(0) => open = false,
                     Ok(size) => {
                         self.active = Instant::now();
-                        transcript.write(&chunk[..size]);
-                        live.push(&chunk[..size]);
+                        output.take(&chunk[..size]);
                     }
                     Err(error) => return Err(error),
                 },
             }
         }
         let ended = self.kill_the_rest()?;
-        drain(&inputs.output, &mut chunk, transcript, live);
+        drain(&inputs.output, &mut chunk, output);
+        output.end();
         Ok(ended)
     }
 
@@ -288,16 +291,40 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
+/// Where output goes, without secrets.
+struct Output<'a> {
+    transcript: &'a mut Transcript,
+    live: &'a Live,
+    redactor: Redactor,
+}
+
+impl Output<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        let clean = self.redactor.feed(bytes);
+        self.pass_on(&clean);
+    }
+
+    /// Nothing comes any more.
+    fn end(&mut self) {
+        let clean = self.redactor.finish();
+        self.pass_on(&clean);
+    }
+
+    fn pass_on(&mut self, clean: &[u8]) {
+        if !clean.is_empty() {
+            self.transcript.write(clean);
+            self.live.push(clean);
+        }
+    }
+}
+
 /// Reads what is still in the pipe; everything that could write is dead, so an empty pipe is the end.
-fn drain(output: &Receiver, chunk: &mut [u8], transcript: &mut Transcript, live: &Live) {
+fn drain(output: &Receiver, chunk: &mut [u8], into: &mut Output<'_>) {
     let until = Instant::now() + DRAIN_LIMIT;
     while Instant::now() < until {
         match rustix::io::read(output, &mut *chunk) {
             Ok(0) => return,
-            Ok(size) => {
-                transcript.write(&chunk[..size]);
-                live.push(&chunk[..size]);
-            }
+            Ok(size) => into.take(&chunk[..size]),
             Err(Errno::INTR) => {}
             Err(_) => return,
         }
