@@ -1,13 +1,13 @@
-//! A person at a real Emacs with eglot: starts the loop, answers, accepts and saves, by code actions and keys alone.
+//! A person at a real Emacs with eglot: approves a draft, starts the loop, answers, accepts and saves, by code actions and keys alone.
 
 use crate::terminal::{Terminal, installed, told_to_users};
 use crate::world::World;
 use std::path::Path;
 
-/// Plays the main job from the approved plan to the saved file, with the settings that `editors/README.md` gives.
+/// Plays the main job from the draft to the saved file, with the settings that `editors/README.md` gives.
 pub fn play() {
     let world = World::new();
-    world.bring_to_approved();
+    world.bring_to_draft();
     let settings = world.folder().join("settings.el");
     std::fs::write(&settings, told_to_users("Emacs", "elisp")).expect("the settings are written");
     // No files beside the saved ones, and no compiler in the background: neither is about us.
@@ -17,8 +17,15 @@ pub fn play() {
     let terminal = Terminal::start(&world, "emacs", &installed("RALPH_TEST_EMACS"), &arguments);
     let emacs = Emacs { terminal: &terminal };
 
-    // Start: from the queue.
+    // Approve and start: from the queue, after the check was shown.
     terminal.wait_for("[eglot:");
+    emacs.code_action("Approve all drafts");
+    terminal.wait_for("grep 'Hello, Ada!'");
+    terminal.wait_for("Trust and approve");
+    terminal.keep_screen("trust");
+    // The first choice is there already.
+    terminal.keys(&["Enter"]);
+    terminal.wait_until("the approval on disk", |_| world.read(".ralph/queue.json").contains("\"todo\""));
     emacs.code_action("Start");
     std::fs::write(world.gate(), "").expect("the gate is opened");
 

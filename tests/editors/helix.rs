@@ -1,20 +1,26 @@
-//! A person at a real Helix: starts the loop, answers, accepts and saves, by code actions and keys alone.
+//! A person at a real Helix: approves a draft, starts the loop, answers, accepts and saves, by code actions and keys alone.
 
 use crate::terminal::{Terminal, installed, told_to_users};
 use crate::world::World;
 
-/// Plays the main job from the approved plan to the saved file, with the settings that `editors/README.md` gives.
+/// Plays the main job from the draft to the saved file, with the settings that `editors/README.md` gives.
 pub fn play() {
     let world = World::new();
-    world.bring_to_approved();
+    world.bring_to_draft();
     let settings = world.folder().join("home/.config/helix");
     std::fs::create_dir_all(&settings).expect("a folder is made");
     std::fs::write(settings.join("languages.toml"), told_to_users("Helix", "toml")).expect("the settings are written");
     let terminal = Terminal::start(&world, "helix", &installed("RALPH_TEST_HELIX"), &[".ralph/queue.json"]);
     let helix = Helix { terminal: &terminal };
 
-    // Start: from the queue.
+    // Approve and start: from the queue, after the check was shown.
     terminal.wait_for("NOR");
+    helix.code_action("Approve all drafts");
+    terminal.wait_for("grep 'Hello, Ada!'");
+    terminal.wait_for("Trust and approve");
+    terminal.keep_screen("trust");
+    terminal.keys(&["Enter"]);
+    terminal.wait_until("the approval on disk", |_| world.read(".ralph/queue.json").contains("\"todo\""));
     helix.code_action("Start the loop");
     std::fs::write(world.gate(), "").expect("the gate is opened");
 
@@ -64,8 +70,18 @@ pub fn play() {
 const HUNK: &str = "replaces 1 line by 1 line";
 
 /// How the titles of code actions begin.
-const ANY_ACTION: [&str; 9] =
-    ["Accept this", "Accept all", "Reject this", "Answer: ", "Answer the", "Plan ", "Start the", "Stop ", "Run "];
+const ANY_ACTION: [&str; 10] = [
+    "Approve ",
+    "Accept this",
+    "Accept all",
+    "Reject this",
+    "Answer: ",
+    "Answer the",
+    "Plan ",
+    "Start the",
+    "Stop ",
+    "Run ",
+];
 
 struct Helix<'a> {
     terminal: &'a Terminal<'a>,

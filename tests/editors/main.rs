@@ -53,14 +53,14 @@ mod vscode {
 
 mod helix {
     #[test]
-    fn the_main_job_from_the_start_to_the_saved_file() {
+    fn the_main_job_from_the_draft_to_the_saved_file() {
         super::hx::play();
     }
 }
 
 mod emacs {
     #[test]
-    fn the_main_job_from_the_start_to_the_saved_file() {
+    fn the_main_job_from_the_draft_to_the_saved_file() {
         super::eglot::play();
     }
 }

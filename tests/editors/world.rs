@@ -117,19 +117,19 @@ impl World {
         serde_json::from_str(&self.run(Path::new(PROGRAM), &["status", "--json"])).expect("status is JSON")
     }
 
-    /// Plans and approves in the terminal, so that the loop can be started.
-    pub fn bring_to_approved(&self) {
+    /// Plans in the terminal; what the draft would run is not trusted yet.
+    pub fn bring_to_draft(&self) {
         let program = Path::new(PROGRAM);
         self.run(program, &["trust", "--yes"]);
         self.run(program, &["plan", "Talk by name"]);
-        self.run(program, &["approve", "--all"]);
     }
 
     /// Plans, approves and runs in the terminal until the task waits for review.
     pub fn bring_to_review(&self) {
         std::fs::write(self.gate(), "").expect("the gate is opened");
-        self.bring_to_approved();
+        self.bring_to_draft();
         let program = Path::new(PROGRAM);
+        self.run(program, &["approve", "--all"]);
         let run = self.command(program).arg("run").output().expect("it starts");
         assert_eq!(run.status.code(), Some(10), "a person is needed: {}", String::from_utf8_lossy(&run.stdout));
         let decision = self.status()["decisions"][0]["id"].as_str().expect("a question").to_owned();
