@@ -1,6 +1,11 @@
 //! Real editors against the built program, driven as a person would; `tests/run editors` installs and runs them.
 
+#[path = "emacs.rs"]
+mod eglot;
+#[path = "helix.rs"]
+mod hx;
 mod neovim;
+mod terminal;
 #[path = "vscode.rs"]
 mod workbench;
 mod world;
@@ -43,5 +48,19 @@ mod vscode {
     #[test]
     fn two_folders_in_one_window() {
         super::workbench::play("two_folders");
+    }
+}
+
+mod helix {
+    #[test]
+    fn the_main_job_from_the_draft_to_the_saved_file() {
+        super::hx::play();
+    }
+}
+
+mod emacs {
+    #[test]
+    fn the_main_job_from_the_draft_to_the_saved_file() {
+        super::eglot::play();
     }
 }

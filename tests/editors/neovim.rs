@@ -1,7 +1,7 @@
 //! Plays a Lua script in a real Neovim, in a repository of its own, and checks what is left on disk.
 
-use crate::world::{PROGRAM, RESULT, TASK, World};
-use serde_json::{Value, json};
+use crate::world::{PROGRAM, TASK, World};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Plays `neovim/SCRIPT.lua` in the Neovim that the environment variable names, in a prepared world, and returns that.
@@ -28,14 +28,7 @@ pub fn play_in_world(variable: &str, script: &str, prepare: impl FnOnce(&World))
 
 /// As [`play_in_world`]. The script brings the one task of the world to its end; file, queue and status must say so.
 pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
-    let world = play_in_world(variable, script, prepare);
-    assert_eq!(world.read("talk.sh"), RESULT);
-    let status = world.status();
-    assert_eq!(status["tasks"][0]["id"], json!(TASK));
-    assert_eq!(status["tasks"][0]["state"], json!("done"), "{status:#}");
-    let git = world.run(Path::new("git"), &["status", "--porcelain"]);
-    assert_eq!(git, " M talk.sh\n?? .ralph/queue.json\n", "nothing else of the checkout changed");
-    world.wait_for_end_of_engine();
+    play_in_world(variable, script, prepare).check_done();
 }
 
 /// The plug-in, hunk by hunk: the script accepts the first, takes it back, accepts it again and rejects the second.

@@ -117,18 +117,41 @@ impl World {
         serde_json::from_str(&self.run(Path::new(PROGRAM), &["status", "--json"])).expect("status is JSON")
     }
 
-    /// Plans, approves and runs in the terminal until the task waits for review.
-    pub fn bring_to_review(&self) {
-        std::fs::write(self.gate(), "").expect("the gate is opened");
+    /// Plans in the terminal; what the draft would run is not trusted yet.
+    pub fn bring_to_draft(&self) {
         let program = Path::new(PROGRAM);
         self.run(program, &["trust", "--yes"]);
         self.run(program, &["plan", "Talk by name"]);
+    }
+
+    /// Plans, approves and runs in the terminal until the task waits for review.
+    pub fn bring_to_review(&self) {
+        std::fs::write(self.gate(), "").expect("the gate is opened");
+        self.bring_to_draft();
+        let program = Path::new(PROGRAM);
         self.run(program, &["approve", "--all"]);
         let run = self.command(program).arg("run").output().expect("it starts");
         assert_eq!(run.status.code(), Some(10), "a person is needed: {}", String::from_utf8_lossy(&run.stdout));
         let decision = self.status()["decisions"][0]["id"].as_str().expect("a question").to_owned();
         self.run(program, &["answer", &decision, "See you"]);
         self.run(program, &["run"]);
+    }
+
+    /// Checks that the one task is done: file, queue and status say so, and nothing else of the checkout changed. Waits
+    /// for the end of the engine.
+    pub fn check_done(&self) {
+        assert_eq!(self.read("talk.sh"), RESULT);
+        let status = self.status();
+        assert_eq!(status["tasks"][0]["id"], json!(TASK));
+        assert_eq!(status["tasks"][0]["state"], json!("done"), "{status:#}");
+        let git = self.run(Path::new("git"), &["status", "--porcelain"]);
+        assert_eq!(git, " M talk.sh\n?? .ralph/queue.json\n", "nothing else of the checkout changed");
+        self.wait_for_end_of_engine();
+    }
+
+    /// Returns the folder that everything of this world is in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Returns the file for which the agent's first attempt waits.

@@ -21,6 +21,7 @@ mod lsp_session;
 mod lsp_transport;
 mod mailbox;
 mod mcp;
+mod release;
 mod reviewing;
 mod sandbox;
 mod schemas;
