@@ -54,8 +54,12 @@ pub async fn run(context: &Context, args: ApproveArgs) -> Result<(), ApiError> {
     if !context.shown_and_agreed(&commands, args.yes, true) {
         return Err(usage("approve: you said no, so nothing was approved"));
     }
-    let number = tasks.len();
+    let approved = count(tasks.len(), "task", "tasks");
+    let trusted = match commands.len() {
+        0 => String::new(),
+        number => format!(" and trusted {}", count(number, "command", "commands")),
+    };
     handle.tell(Command::Approve { tasks, trust: commands }).await?;
-    output::line(&format!("approved {}; to start: ralph-sidecar run", count(number, "task", "tasks")));
+    output::line(&format!("approved {approved}{trusted}; to start: ralph-sidecar run"));
     Ok(())
 }

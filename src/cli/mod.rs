@@ -69,7 +69,7 @@ pub struct CommandLine {
 /// Every command.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// Write a first .ralph/config.json.
+    /// Find the agents of this machine, and write a first .ralph/config.json.
     Init(init::InitArgs),
     /// Turn a goal, a file or the TODO comments into draft tasks.
     Plan(plan::PlanArgs),
@@ -100,7 +100,7 @@ pub enum Verb {
     Answer(answer::AnswerArgs),
     /// Start nothing new until resumed.
     Pause,
-    /// Go on after a pause.
+    /// Go on after a pause, or try now instead of waiting for a limit.
     Resume,
     /// End the run after its attempt.
     Stop(control::StopArgs),

@@ -12,6 +12,8 @@ use std::fmt::Write;
 /// Longest id and title shown in a table, in characters.
 const ID_WIDTH: usize = 28;
 const TITLE_WIDTH: usize = 48;
+/// Longest reason why an agent is away, in characters; what to do about it stands at its end.
+const DETAIL_WIDTH: usize = 320;
 
 /// Renders `status`: the run, the counts, the tasks that are not over (all with `all`) and the open questions.
 pub fn status(snapshot: &Snapshot, all: bool, style: Style) -> String {
@@ -56,9 +58,9 @@ pub fn away(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for away in &snapshot.away {
         let reach = Reach { agent: away.agent.clone(), model: away.model.clone() }.to_string();
-        let why = away.why.as_str().replace('_', " ");
+        let why = away.why.words();
         let until = away.until.as_ref().map_or("has left this run".to_owned(), |until| format!("rests until {until}"));
-        let _ = writeln!(out, "{} {until} ({why}): {}", clean(&reach), one_line(&away.detail, 110));
+        let _ = writeln!(out, "{} {until} ({why}): {}", clean(&reach), one_line(&away.detail, DETAIL_WIDTH));
     }
     out
 }
@@ -216,6 +218,9 @@ pub fn next_command(snapshot: &Snapshot) -> String {
     }
     if snapshot.run.as_ref().is_some_and(|run| run.waiting_why.is_some()) {
         return "ralph-sidecar resume, to try now".to_owned();
+    }
+    if let Some(task) = find(LiveState::Running) {
+        return format!("ralph-sidecar log {}, to see what the agent does", quoted(&task.0));
     }
     if snapshot.run.is_some() {
         return "ralph-sidecar status".to_owned();

@@ -73,8 +73,8 @@ impl Reached {
         let mut parts: Vec<String> =
             tokens.iter().map(|allowed| format!("{} of {allowed} tokens", self.used.tokens())).collect();
         let spent = self.used.usd.unwrap_or(0.0);
-        let money = self.allowed.usd.filter(|allowed| spent >= *allowed);
-        parts.extend(money.map(|allowed| format!("${spent:.2} of ${allowed:.2}")));
+        let spend = self.allowed.usd.filter(|allowed| spent >= *allowed);
+        parts.extend(spend.map(|allowed| format!("{} of {}", money(spent), money(allowed))));
         parts.join(" and ")
     }
 }
@@ -147,9 +147,14 @@ pub fn of_attempt(state: &State, attempt: &AttemptId) -> Reached {
     Reached { of: BudgetOf::Attempt, used: ending.map(|ending| ending.usage).unwrap_or_default(), allowed }
 }
 
+/// Returns an amount in US dollars: `$1.20`, and below a cent `$0.0019`, so that something never reads as nothing.
+pub fn money(usd: f64) -> String {
+    if usd > 0.0 && usd < 0.01 { format!("${usd:.4}") } else { format!("${usd:.2}") }
+}
+
 /// Returns what was used in words: `$1.20, 34k tokens`; empty when nothing is known.
 pub fn words(usage: &Usage) -> String {
-    let mut parts: Vec<String> = usage.usd.iter().map(|usd| format!("${usd:.2}")).collect();
+    let mut parts: Vec<String> = usage.usd.iter().map(|usd| money(*usd)).collect();
     match usage.tokens() {
         0 => {}
         few @ 1..10_000 => parts.push(format!("{few} tokens")),
@@ -157,4 +162,18 @@ pub fn words(usage: &Usage) -> String {
         many => parts.push(format!("{}M tokens", many / 1_000_000)),
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_below_a_cent_are_not_nothing() {
+        for (usd, words) in [(0.0, "$0.00"), (0.0019, "$0.0019"), (0.01, "$0.01"), (1.2, "$1.20"), (12.5, "$12.50")] {
+            assert_eq!(money(usd), words);
+        }
+        let used = Usage { usd: Some(0.0016), ..Usage::default() };
+        assert_eq!(words(&used), "$0.0016");
+    }
 }

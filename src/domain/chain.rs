@@ -189,7 +189,7 @@ impl Wait {
         let until = clock(self.cooldown.until_ms, self.cooldown.since_ms, utc_offset_seconds);
         match self.cooldown.why {
             Outcome::Network if self.reach.agent.is_none() => format!("waits for the network until {until}"),
-            why => format!("waits for {} until {until} ({})", self.reach, why.as_str().replace('_', " ")),
+            why => format!("waits for {} until {until} ({})", self.reach, why.words()),
         }
     }
 }

@@ -75,6 +75,34 @@ impl Outcome {
         }
     }
 
+    /// Returns it in words for people, to be read after the name of an attempt or of an agent.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unchecked => "unchecked",
+            Self::Incomplete => "incomplete",
+            Self::VerifyFailed => "failed its checks",
+            Self::NoChange => "changed nothing",
+            Self::NeedsDecision => "has a question",
+            Self::Blocked => "blocked",
+            Self::ProtectedPath => "changed a protected file",
+            Self::Leaked => "changed something outside its worktree",
+            Self::RateLimited => "rate limited",
+            Self::Overloaded => "overloaded",
+            Self::Network => "no network",
+            Self::Auth => "not signed in",
+            Self::ModelUnavailable => "model not available",
+            Self::MissingBinary => "program missing",
+            Self::ContextExhausted => "context full",
+            Self::TimedOut => "timed out",
+            Self::Crashed => "crashed",
+            Self::InvalidOutput => "gave no usable answer",
+            Self::BudgetExceeded => "over budget",
+            Self::AttemptLost => "was lost",
+            Self::Cancelled => "was stopped",
+        }
+    }
+
     /// Tells whether the outcome makes a proposal.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Verified | Self::Unchecked)
@@ -263,6 +291,20 @@ mod tests {
     fn words_match_what_serde_writes() {
         for outcome in [Outcome::Verified, Outcome::TimedOut, Outcome::AttemptLost, Outcome::ModelUnavailable] {
             assert_eq!(serde_json::to_value(outcome).expect("serialises"), outcome.as_str());
+        }
+    }
+
+    #[test]
+    fn people_read_words_and_not_names() {
+        for (outcome, words) in [
+            (Outcome::VerifyFailed, "failed its checks"),
+            (Outcome::RateLimited, "rate limited"),
+            (Outcome::Auth, "not signed in"),
+            (Outcome::ModelUnavailable, "model not available"),
+            (Outcome::MissingBinary, "program missing"),
+            (Outcome::BudgetExceeded, "over budget"),
+        ] {
+            assert_eq!(outcome.words(), words);
         }
     }
 }

@@ -89,7 +89,11 @@ fn live_but_for_rest(state: &State, id: &TaskId) -> Option<Live> {
             Some(because) => live(LiveState::Stale, format!("it stands on `{because}`, which has changed since")),
             None => {
                 let pending = proposal.hunks.iter().filter(|hunk| !proposal.marks.contains_key(&hunk.id)).count();
-                live(LiveState::Review, format!("{pending} of {} hunks wait for review", proposal.hunks.len()))
+                let words = match proposal.hunks.len() {
+                    1 if pending == 1 => "1 hunk waits for review".to_owned(),
+                    all => format!("{pending} of {all} hunks wait for review"),
+                };
+                live(LiveState::Review, words)
             }
         });
     }

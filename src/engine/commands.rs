@@ -147,7 +147,7 @@ pub async fn settings_for(
     }
     let settings = Settings::resolve(&layers);
     let none = ApiError::new(ErrorKind::Data, format!("no agent is configured for the {role} role")).with_hint(
-        "name one with --agent 'command:PROGRAM ARGS', or write it into `.ralph/config.json` (`ralph-sidecar init`)",
+        "`ralph-sidecar init` finds the agents of this machine; or name one with --agent 'command:PROGRAM ARGS'",
     );
     if settings.chains.get(&role).is_none_or(Vec::is_empty) {
         return Err(none);

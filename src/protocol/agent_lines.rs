@@ -109,7 +109,7 @@ impl AgentLine {
             Self::Note { text } => format!("· {text}"),
             Self::Ended { ending } => match ending.failure {
                 None => format!("ended: {}", ending.detail),
-                Some(failure) => format!("ended, {}: {}", failure.as_str(), ending.detail),
+                Some(failure) => format!("ended, {}: {}", failure.words(), ending.detail),
             },
         })
     }

@@ -403,7 +403,7 @@ fn the_demonstration_ends_well_and_leaves_nothing() {
     let said = Said::of(command.output().expect("the program runs"));
     assert_eq!(said.code, Some(0), "{}\n{}", said.out, said.err);
     for words in
-        ["scripted", "verify_failed", "needs_decision", "+echo \"Hello, $1!\"", "passes test", "What to do next"]
+        ["scripted", "failed its checks", "has a question", "+echo \"Hello, $1!\"", "passes test", "What to do next"]
     {
         assert!(said.out.contains(words), "{words}: {}", said.out);
     }

@@ -103,7 +103,7 @@ fn without_any_each_is_named_with_the_next_step() {
         "codex: nobody is signed in: run `codex login`",
         "opencode: it is not installed",
         "gemini: it is not installed",
-        "built-in: install Ollama",
+        "built-in: no Ollama answers here",
         "--agent PROGRAM",
     ]);
     assert!(!sandbox.root.join(".ralph").exists());

@@ -4,6 +4,7 @@ mod bad_input;
 mod cli;
 mod coming_back;
 mod dependencies;
+mod documents;
 mod editor_protocol;
 mod fence;
 mod front_ends;

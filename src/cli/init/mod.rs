@@ -72,7 +72,7 @@ fn agreed(first: &First, args: &InitArgs) -> Result<bool, ApiError> {
     }
     if first.proposal.chain.is_empty() {
         let words = format!("init: no agent was found that can be used\n{}", first.missing().join("\n"));
-        return Err(data(words).with_hint("then try again; any other program: ralph-sidecar init --agent PROGRAM ARGS"));
+        return Err(data(words).with_hint("when one is there, run `ralph-sidecar init` again; for any other program: ralph-sidecar init --agent PROGRAM ARGS"));
     }
     if !args.json {
         output::out(&first.screen());
@@ -110,10 +110,11 @@ fn write(repository: &Repository, path: &Path, text: &str, args: &InitArgs) -> R
     }
     output::line(&format!("wrote {}", path.display()));
     output::line(if private {
-        "git does not see .ralph/ here (.git/info/exclude); ralph-sidecar init --shared would let it be committed"
+        "git does not see .ralph/ here; to share it later, take its line out of .git/info/exclude"
     } else {
         ".ralph/ can be committed; what runs on a machine is still trusted there by its user"
     });
+    output::line("no check is named yet: put what must pass, such as your tests, into `verify` there");
     output::line("next: ralph-sidecar plan \"GOAL\", or ralph-sidecar plan --from todos");
     Ok(())
 }

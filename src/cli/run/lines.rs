@@ -6,8 +6,9 @@ use crate::domain::outcome::Outcome;
 use crate::domain::queue::LiveState;
 use crate::protocol::engine_api::Milestone;
 
-/// Longest sentence put behind an outcome, in characters.
-const DETAIL_WIDTH: usize = 160;
+/// Longest sentence put behind an outcome, in characters: what an agent's program says about a limit or a login is long,
+/// and what to do about it stands at its end.
+const DETAIL_WIDTH: usize = 320;
 
 /// Renders a milestone as one line without its end; none for those that other lines already tell.
 pub fn line(milestone: &Milestone, style: Style) -> Option<String> {
@@ -73,7 +74,7 @@ fn asked(decision: &Decision, style: Style) -> String {
 }
 
 fn coloured(outcome: Outcome, style: Style) -> String {
-    let word = outcome.as_str();
+    let word = outcome.words();
     match outcome {
         Outcome::Verified => style.green(word),
         Outcome::Unchecked | Outcome::NeedsDecision | Outcome::Cancelled => style.yellow(word),
@@ -117,7 +118,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r"
         run r1 started
         add-greeting: attempt 1 with claude
-        add-greeting: attempt 1 verify_failed: `sh test.sh` failed with ␛[31mstatus 1
+        add-greeting: attempt 1 failed its checks: `sh test.sh` failed with ␛[31mstatus 1
         the run waits for claude until 15:04 (rate limited); to try now: ralph-sidecar resume
         pick-name asks d1: Which name? [1] Ada [2] Grace
         d1 is no longer asked

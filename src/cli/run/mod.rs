@@ -13,7 +13,9 @@ pub use view::{Display, JsonLines, PlainLines, View};
 
 use super::context::{Context, find_task, ids};
 use super::error::usage;
+use super::style::clean;
 use super::{output, summary};
+use crate::domain::budget::money;
 use crate::protocol::engine_api::{ApiError, Command, Snapshot, StartRequest};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -151,7 +153,7 @@ fn interrupts() -> mpsc::UnboundedReceiver<()> {
     receiver
 }
 
-/// Returns what is said at the start: the limits in force.
+/// Returns what is said at the start: the limits in force, and what of the queue cannot be read.
 pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
     let limit = |name: &str, given: Option<u64>| given.or_else(|| snapshot.settings["limits"][name].as_u64());
     let mut parts = Vec::new();
@@ -171,7 +173,7 @@ pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
         let setting = |unit: &str| {
             &snapshot.settings["limits"][if name.is_empty() { unit.to_owned() } else { format!("{name}_{unit}") }]
         };
-        parts.extend(setting("usd").as_f64().map(|usd| format!("${usd:.2} {what}")));
+        parts.extend(setting("usd").as_f64().map(|usd| format!("{} {what}", money(usd))));
         parts.extend(setting("tokens").as_u64().map(|tokens| format!("{tokens} tokens {what}")));
     }
     let capped = ["usd", "run_usd", "day_usd"].iter().any(|name| !snapshot.settings["limits"][*name].is_null());
@@ -182,6 +184,8 @@ pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
     if !parts.is_empty() {
         lines.push(format!("limits: {}", parts.join(", ")));
     }
+    // What cannot be read is left out of the run, which nobody would notice otherwise.
+    lines.extend(snapshot.queue_problem.as_ref().map(|problem| format!("queue: {}", clean(problem))));
     lines
 }
 
@@ -215,6 +219,14 @@ mod tests {
         let snapshot = Snapshot { settings: json!({ "limits": limits }), ..Snapshot::default() };
         let lines = opening(&snapshot, LimitArgs::default());
         assert_eq!(lines[0], "limits: 4 attempts a task, $1.50 a task, $5.00 a run, 1000000 tokens a day");
+    }
+
+    #[test]
+    fn the_start_names_what_of_the_queue_cannot_be_read() {
+        let problem = "`.ralph/queue.json`, line 3, column 1: task `b` is left out".to_owned();
+        let snapshot = Snapshot { queue_problem: Some(problem.clone()), ..Snapshot::default() };
+        assert_eq!(opening(&snapshot, LimitArgs::default()), [format!("queue: {problem}")]);
+        assert_eq!(opening(&Snapshot::default(), LimitArgs::default()), Vec::<String>::new());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::protocol::engine_api::{ApiError, EngineEvent, Milestone};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-/// Longest text behind the spinner, in characters.
-const MESSAGE_WIDTH: usize = 100;
+/// Longest text behind the spinner, in characters; the terminal may show less.
+const MESSAGE_WIDTH: usize = 200;
 
 /// Shows what happens.
 pub trait View {
@@ -76,7 +76,7 @@ impl Display {
     /// Draws on standard error.
     pub fn new(style: Style) -> Self {
         let bar = ProgressBar::new_spinner();
-        if let Ok(template) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        if let Ok(template) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
             bar.set_style(template);
         }
         bar.enable_steady_tick(Duration::from_millis(120));

@@ -79,7 +79,7 @@ fn what_waits_says_for_whom_until_when_and_why() {
     assert_eq!(run_waits(&it.state), None, "an attempt is on");
     it.play("end network");
     assert_eq!(it.told(), "a=waiting b=waiting c=waiting | on");
-    assert_eq!(why(&it, "b"), "waits for own until 02:00 (network)");
+    assert_eq!(why(&it, "b"), "waits for own until 02:00 (no network)");
     let until = run_waits(&it.state).expect("it waits").cooldown.until_ms;
     it.now = until - 1;
     it.play("tick 0");

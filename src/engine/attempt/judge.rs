@@ -127,7 +127,8 @@ impl Job {
         }
         // The checks see what was committed, not what a process that was still alive may have written since.
         let slot = self.context.world.workshop.fill_slot(&self.record.slot, &work.head).await?;
-        self.progress(format!("checking: {} commands", checks.len()));
+        let commands = if checks.len() == 1 { "command" } else { "commands" };
+        self.progress(format!("checking: {} {commands}", checks.len()));
         let results = checks::run_all(&self.context, &self.check_site(&slot, "head"), &checks, base).await?;
         if *self.stop.borrow() {
             return Ok(AttemptEnd::new(Outcome::Cancelled, "it was stopped while it was being checked"));

@@ -116,7 +116,7 @@ pub fn preview(template: &Template, settings: &Settings, state: &State, task: &T
     });
     words.extend(left.map(|number| format!("what attempt {number} left")));
     let facts = Facts {
-        nonce: "made at the start",
+        nonce: "code-made-at-the-start",
         continued: left.is_some(),
         stands_on: &words,
         conflict: None,

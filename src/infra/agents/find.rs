@@ -149,8 +149,8 @@ async fn find_built_in() -> Found {
 fn built_in_found(found: Result<built_in::Found, String>, mut config: AgentConfig) -> Found {
     let (program, signed_in, why) = match found {
         Err(_) => {
-            let why = "install Ollama and pull a model that calls tools, or configure `\"kind\": \"built-in\"` with `url`, \
-                       `key_env` and `models`";
+            let why = "no Ollama answers here: start it and pull a model that calls tools; or name another endpoint \
+                       under `agents`, of kind `built-in` with `url`, `key_env` and `models`";
             (None, SignedIn::No, why.to_owned())
         }
         Ok(found) => {

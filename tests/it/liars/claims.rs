@@ -8,7 +8,7 @@ use serde_json::json;
 fn claims_and_changes_nothing() {
     let stage = Stage::new(&["sh check.sh"], "finished");
     let (ran, status) = stage.run(&[]);
-    ran.exits(10).says(&["liar: attempt 1 no_change", "has changed nothing"]);
+    ran.exits(10).says(&["liar: attempt 1 changed nothing", "has changed nothing"]);
     assert_eq!(status.outcomes("liar"), ["no_change", "no_change"]);
     assert_eq!(status.state("liar"), "blocked");
     assert!(stage.sandbox.prompt("liar", 2).contains("nothing in the worktree changed"));
@@ -81,7 +81,7 @@ finished"#;
     let check = "n=$(cat number.txt); test \"$n\" = 42 || { echo \"expected 42, got $n\"; exit 1; }";
     let stage = Stage::new(&[check], script);
     let (ran, status) = stage.run(&[]);
-    ran.exits(0).says(&["liar: attempt 1 verify_failed", "liar: attempt 2 verified"]);
+    ran.exits(0).says(&["liar: attempt 1 failed its checks", "liar: attempt 2 verified"]);
     assert_eq!(status.outcomes("liar"), ["verify_failed", "verified"]);
     let prompt = stage.sandbox.prompt("liar", 2);
     assert!(prompt.contains("did not pass: verify_failed") && prompt.contains("go on from them"), "{prompt}");

@@ -81,7 +81,7 @@ fn is_silent_and_ignores_every_signal() {
     let stage = Stage::new(&["test -f work.txt"], script);
     let started = Instant::now();
     let (ran, status) = stage.run(&["--attempts", "1", "--idle-seconds", "1"]);
-    ran.exits(10).says(&["timed_out: it was silent for 1 seconds (idle timeout)"]);
+    ran.exits(10).says(&["timed out: it was silent for 1 seconds (idle timeout)"]);
     assert_eq!(status.outcomes("liar"), ["timed_out"]);
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
@@ -91,7 +91,7 @@ fn talks_for_ever() {
     let script = "while :; do echo busy; sleep 0.1; done";
     let stage = Stage::new(&["test -f work.txt"], script);
     let (ran, status) = stage.run(&["--attempts", "1", "--attempt-seconds", "2"]);
-    ran.exits(10).says(&["timed_out: it ran for 2 seconds (wall timeout)"]);
+    ran.exits(10).says(&["timed out: it ran for 2 seconds (wall timeout)"]);
     assert_eq!(status.outcomes("liar"), ["timed_out"]);
 }
 
@@ -126,7 +126,7 @@ fn crashes() {
 fn is_not_there_or_not_a_program() {
     let sandbox = Sandbox::new();
     sandbox.queue(json!([{"id": "one", "title": "One", "status": "todo"}]));
-    sandbox.run_loop("command:/nowhere/agent --fast", &[]).exits(10).says(&["missing_binary", "/nowhere/agent"]);
+    sandbox.run_loop("command:/nowhere/agent --fast", &[]).exits(10).says(&["program missing", "/nowhere/agent"]);
     let status = sandbox.status();
     assert_eq!(status.outcomes("one"), ["missing_binary"]);
     assert!(status.json()["decisions"][0]["question"].as_str().expect("words").contains("was not found"));
@@ -134,7 +134,7 @@ fn is_not_there_or_not_a_program() {
     let plain = sandbox.base().join("plain");
     std::fs::write(&plain, "#!/bin/sh\n").expect("written");
     let ran = sandbox.run_loop(&format!("command:{}", plain.display()), &[]);
-    ran.exits(10).says(&["missing_binary", "cannot be executed; check its permissions"]);
+    ran.exits(10).says(&["program missing", "cannot be executed; check its permissions"]);
 }
 
 #[test]
