@@ -51,6 +51,8 @@ pub struct ClientCapabilities {
     pub output: bool,
     /// The client answers `ralph/input`. Else: texts come as command arguments or from a selection.
     pub input: bool,
+    /// The client says by itself that a run has ended, with a button. Else: `window/showMessage`.
+    pub run_ended: bool,
 }
 
 impl ClientCapabilities {
@@ -85,6 +87,7 @@ impl ClientCapabilities {
             text_document_content: there("/workspace/textDocumentContent"),
             output: flag(&format!("/experimental/{SECTION}/output")),
             input: flag(&format!("/experimental/{SECTION}/input")),
+            run_ended: flag(&format!("/experimental/{SECTION}/runEnded")),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Over the socket each is one line of JSON. A front end keeps nothing that it could not rebuild from a
 //! [`Snapshot`]; one that lags behind gets [`EngineEvent::Lagged`] and asks for a new one.
 
+mod after_run;
 mod view;
 
+pub use after_run::after_run;
 pub use view::*;
 
 use crate::domain::decision::{Answer, Decision, DecisionId};

@@ -10,6 +10,7 @@ pub mod line_index;
 pub mod plan_text;
 pub mod queue_schema;
 pub mod queue_text;
+pub mod quoting;
 pub mod report_tools;
 pub mod reset_time;
 pub mod todos;

@@ -478,9 +478,9 @@ fn a_person_is_told_when_needed_and_when_a_run_has_finished_as_they_wish() {
             union: None,
         }));
         if finished {
-            editor
-                .client
-                .notification("window/showMessage", |params| params["message"] == "Ralph: finished (1 question)");
+            editor.client.notification("window/showMessage", |params| {
+                params["message"] == "Ralph: finished: 0 to review, 1 needs you, 0 failed"
+            });
         }
         // Whoever asked wants to know in any case.
         let (id, question, answer) = ("q1".to_owned(), "how far?".to_owned(), "half way\nthrough".to_owned());

@@ -12,6 +12,7 @@ mod init;
 mod launch;
 mod layers;
 mod liars;
+mod lsp_asking;
 mod lsp_first;
 mod lsp_initialize;
 mod lsp_path;

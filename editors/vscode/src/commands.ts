@@ -6,7 +6,7 @@ import type { Model, Place } from './model';
 import type { CommandResult, DecisionStatus, TaskStatus } from './protocol';
 import type { Review } from './review';
 import { run, type Server } from './server';
-import type { Node } from './view';
+import { isWaiting, type Node } from './view';
 
 interface Target {
   root?: string;
@@ -59,7 +59,9 @@ export class Commands {
       resume: (argument) => this.server.command('ralph/resume', target(argument)),
       stop: (argument) => this.server.command('ralph/stop', target(argument)),
       retry: (argument) => this.onTask(argument, 'ralph/retry', 'Retry which task?', (task) => ['blocked', 'review', 'ready'].includes(task.state)),
+      retryNow: (argument) => this.server.command('ralph/resume', { ...this.waiting(), ...target(argument) }),
       steer: (argument) => this.steer(argument),
+      ask: (argument) => this.askAgent(argument),
       answer: (argument) => this.answer(target(argument)),
       accept: (argument) => this.decide('ralph/accept', target(argument)),
       acceptFile: () => this.acceptFile(),
@@ -177,7 +179,34 @@ export class Commands {
     return found && this.server.command(method, { root: found.root, tasks: found.tasks ?? [found.task] });
   }
 
+  /** The folder whose run waits for an agent. */
+  private waiting(): Target {
+    const found = [...this.model.statuses].find(([, status]) => status.run && isWaiting(status.run));
+    return found ? { root: found[0] } : {};
+  }
+
+  /** A question to the agent at work; its reply is a message of the server. */
+  private async askAgent(argument: Argument): Promise<unknown> {
+    const isRunning = (task: TaskStatus) => task.state === 'running';
+    // The task whose review is open is seldom the one somebody works on.
+    const given = target(argument).task ? argument : this.onlyTask(isRunning);
+    const found = await this.pickTask(given, 'Ask the agent of which task?', isRunning);
+    if (!found) {
+      return vscode.window.setStatusBarMessage('Ralph: nobody is at work who could be asked', 5000);
+    }
+    return this.withText({ ...found, ask: true }, 'text', `What do you ask the agent of ${found.task}?`, 'ralph/steer');
+  }
+
+  private onlyTask(wanted: (task: TaskStatus) => boolean): Target | undefined {
+    const found = this.tasks(wanted);
+    return found.length === 1 && found[0] ? { root: found[0].root, task: found[0].task.id } : undefined;
+  }
+
   private async steer(argument: Argument): Promise<unknown> {
+    // The server's action to ask the agent is this command with `ask`.
+    if (target(argument).ask) {
+      return this.askAgent(argument);
+    }
     const found = await this.pickTask(argument, 'Steer which task?', (task) => ['running', 'ready', 'waiting', 'blocked'].includes(task.state));
     return found && this.withText(found, 'text', `What should the agent of ${found.task} know?`, 'ralph/steer');
   }

@@ -2,7 +2,7 @@
 
 import * as vscode from 'vscode';
 import { Commands } from './commands';
-import { ATTEMPT, type AttemptNotification } from './protocol';
+import { ATTEMPT, type AttemptNotification, RUN_ENDED, type RunEndedNotification } from './protocol';
 import { Model } from './model';
 import { Review } from './review';
 import { problem, program, Server } from './server';
@@ -45,6 +45,16 @@ async function explain(message: string): Promise<void> {
   }
 }
 
+/** The first words after a run, with the button that begins what is left to do. */
+async function sayEnded(ended: RunEndedNotification): Promise<void> {
+  const buttons = [...(ended.pending > 0 ? ['Review'] : []), ...(ended.decisions > 0 ? ['Answer'] : [])];
+  const say = ended.warning ? vscode.window.showWarningMessage : vscode.window.showInformationMessage;
+  const chosen = await say(ended.message, ...buttons);
+  if (chosen) {
+    await vscode.commands.executeCommand(chosen === 'Review' ? 'ralph.review' : 'ralph.answer', { root: ended.root });
+  }
+}
+
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const path = program(context);
   const wrong = await problem(path);
@@ -69,6 +79,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     new View(model),
     ...new Commands(server, model, review, path).register(),
     server.client.onNotification(ATTEMPT, (attempt: AttemptNotification) => documents.touch(attempt.task)),
+    server.client.onNotification(RUN_ENDED, (ended: RunEndedNotification) => void sayEnded(ended)),
   );
   void model.refresh();
 }

@@ -12,6 +12,7 @@ export const PROPOSAL_CHANGED = 'ralph/proposalChanged';
 export const DECISION_REQUESTED = 'ralph/decisionRequested';
 export const DECISION_RESOLVED = 'ralph/decisionResolved';
 export const QUEUE_CHANGED = 'ralph/queueChanged';
+export const RUN_ENDED = 'ralph/runEnded';
 
 /** The version of the protocol that this extension speaks. */
 export const VERSION = 1;
@@ -23,6 +24,15 @@ export interface RunStatus {
   task: string | null;
   attempt: number | null;
   agent: string | null;
+  waitingUntilMs: number | null;
+  waitingWhy: string | null;
+}
+
+export interface LastRunStatus {
+  id: string;
+  reason: string;
+  endedAtMs: number;
+  summary: string;
 }
 
 export interface HunkStatus {
@@ -34,11 +44,20 @@ export interface HunkStatus {
 export interface AttemptStatus {
   number: number;
   agent: string;
+  model: string | null;
   outcome: string | null;
   detail: string;
+  used: string | null;
   promptUri: string;
   transcriptUri: string;
   checksUri: string;
+}
+
+export interface QuestionStatus {
+  id: string;
+  attempt: number;
+  text: string;
+  answer: string | null;
 }
 
 export interface TaskStatus {
@@ -49,6 +68,7 @@ export interface TaskStatus {
   why: string;
   attempts: AttemptStatus[];
   hunks: HunkStatus[];
+  questions: QuestionStatus[];
 }
 
 export interface DecisionChoice {
@@ -70,6 +90,7 @@ export interface DecisionStatus {
 export interface StatusResult {
   root: string;
   run: RunStatus | null;
+  lastRun: LastRunStatus | null;
   tasks: TaskStatus[];
   decisions: DecisionStatus[];
   queueProblem: string | null;
@@ -82,6 +103,14 @@ export interface StatusNotification {
   message: string;
   run: RunStatus | null;
   states: Record<string, number>;
+  decisions: number;
+  pending: number;
+}
+
+export interface RunEndedNotification {
+  root: string;
+  message: string;
+  warning: boolean;
   decisions: number;
   pending: number;
 }
@@ -106,6 +135,7 @@ export interface ProposalHunk {
   oldLines: string[];
   newLines: string[];
   weakensTest: string | null;
+  findings: string[];
 }
 
 export interface ProposalFileResult {
@@ -123,6 +153,12 @@ export interface CheckStatus {
   proof: boolean;
 }
 
+export interface FindingStatus {
+  file: string | null;
+  line: number | null;
+  text: string;
+}
+
 export interface ProposalResult {
   task: string;
   title: string;
@@ -131,6 +167,7 @@ export interface ProposalResult {
   summary: string | null;
   acceptance: string[];
   checks: CheckStatus[];
+  findings: FindingStatus[];
   files: ProposalFileResult[];
   uri: string;
 }

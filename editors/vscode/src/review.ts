@@ -38,6 +38,12 @@ function emphasis(added: boolean): vscode.TextEditorDecorationType {
   });
 }
 
+/** As much of a text as has room beside the other lenses. */
+function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
+}
+
 export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLensProvider, vscode.Disposable {
   private readonly shown = new Map<string, Shown>();
   private readonly contentChanged = new vscode.EventEmitter<vscode.Uri>();
@@ -114,6 +120,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
         lens('$(comment) Comment', 'ralph.comment'),
         lens('Side by side', 'ralph.sideBySide'),
         lens(`${place}${why ? ` $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
+        ...hunk.findings.map((finding) => lens(`$(comment-unresolved) ${oneLine(finding)}`, 'ralph.comment')),
       ];
     });
   }

@@ -65,7 +65,7 @@ export class Server {
     commands.initialize = () => undefined;
     this.client.registerFeature({
       fillClientCapabilities: (capabilities) => {
-        capabilities.experimental = { ...(capabilities.experimental as object), ralph: { input: true } };
+        capabilities.experimental = { ...(capabilities.experimental as object), ralph: { input: true, runEnded: true } };
       },
       initialize: () => undefined,
       getState: () => ({ kind: 'static' }),

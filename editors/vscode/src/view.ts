@@ -2,13 +2,15 @@
 
 import * as vscode from 'vscode';
 import type { Model } from './model';
-import type { AttemptStatus, DecisionStatus, TaskStatus } from './protocol';
+import type { AttemptStatus, DecisionStatus, FindingStatus, QuestionStatus, RunStatus, TaskStatus } from './protocol';
 
 export type Node =
   | { kind: 'folder'; root: string }
   | { kind: 'decision'; root: string; decision: DecisionStatus }
   | { kind: 'task'; root: string; task: TaskStatus }
   | { kind: 'attempt'; root: string; task: TaskStatus; attempt: AttemptStatus }
+  | { kind: 'finding'; root: string; task: TaskStatus; finding: FindingStatus }
+  | { kind: 'question'; root: string; task: TaskStatus; question: QuestionStatus }
   | { kind: 'file'; root: string; task: TaskStatus; path: string; pending: number; all: number };
 
 const icons: Record<string, [string, string?]> = {
@@ -22,6 +24,19 @@ const icons: Record<string, [string, string?]> = {
   done: ['pass', 'testing.iconPassed'],
   dropped: ['circle-slash'],
 };
+
+/** Tells whether all agents who could go on with a run rest. */
+export function isWaiting(run: RunStatus): boolean {
+  return run.waitingUntilMs !== null && run.waitingUntilMs !== undefined && !run.paused;
+}
+
+/** A time left, as `12:31` or `1:02:03`; never below nothing. */
+function clock(milliseconds: number): string {
+  const seconds = Math.max(Math.ceil(milliseconds / 1000), 0);
+  const two = (number: number) => String(number).padStart(2, '0');
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
 
 export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -54,6 +69,7 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
       ? { value: decisions + reviews, tooltip: words.filter(Boolean).join(', ') }
       : undefined;
     void vscode.commands.executeCommand('setContext', 'ralph.running', statuses.some((status) => status.run));
+    void vscode.commands.executeCommand('setContext', 'ralph.waiting', statuses.some((status) => status.run && isWaiting(status.run)));
     this.showStatus();
   }
 
@@ -73,10 +89,14 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
       [this.attempt, this.since] = [attempt, Date.now()];
     }
     const seconds = Math.floor((Date.now() - this.since) / 1000);
+    const resting = worst.health !== 'error' && worst.run && isWaiting(worst.run) ? worst.run : undefined;
+    const left = resting ? ` · ${clock((resting.waitingUntilMs ?? 0) - Date.now())}` : '';
     const elapsed = attempt ? ` ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}` : '';
-    const icon = worst.health === 'error' ? '$(error)' : worst.health === 'warning' ? '$(question)' : run ? '$(sync~spin)' : '$(checklist)';
-    this.item.text = `${icon} ${worst.message || 'Ralph'}${elapsed}`;
-    this.item.tooltip = run?.agent ? `Ralph: ${run.agent} works on ${run.task}` : 'Ralph';
+    const icon = worst.health === 'error' ? '$(error)' : worst.health === 'warning' ? '$(question)' : resting ? '$(watch)' : run ? '$(sync~spin)' : '$(checklist)';
+    this.item.text = `${icon} ${worst.message || 'Ralph'}${elapsed}${left}`;
+    const last = [...this.model.statuses.values()].map((status) => status.lastRun).find((last) => last);
+    const tooltip = run?.agent ? `Ralph: ${run.agent} works on ${run.task}` : resting ? `Ralph: ${resting.waitingWhy}` : 'Ralph';
+    this.item.tooltip = !run && last ? `Ralph, after the last run: ${last.summary}` : tooltip;
     this.item.command = worst.decisions > 0 ? 'ralph.answer' : worst.pending > 0 ? 'ralph.review' : 'ralph.tasks.focus';
     this.item.show();
   }
@@ -112,7 +132,10 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
       return { kind: 'file', root: node.root, task: node.task, path, pending: hunks.filter((hunk) => hunk.mark === 'pending').length, all: hunks.length };
     });
     const attempts = [...node.task.attempts].reverse().map((attempt): Node => ({ kind: 'attempt', root: node.root, task: node.task, attempt }));
-    return [...files, ...attempts];
+    const findings = (this.model.proposal(node.root, node.task.id)?.findings ?? [])
+      .map((finding): Node => ({ kind: 'finding', root: node.root, task: node.task, finding }));
+    const questions = [...node.task.questions].reverse().map((question): Node => ({ kind: 'question', root: node.root, task: node.task, question }));
+    return [...findings, ...files, ...questions, ...attempts];
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
@@ -127,7 +150,34 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
         return this.attemptItem(node.attempt, node);
       case 'file':
         return this.fileItem(node);
+      case 'finding':
+        return this.findingItem(node);
+      case 'question':
+        return this.questionItem(node);
     }
+  }
+
+  private findingItem({ root, finding }: Node & { kind: 'finding' }): vscode.TreeItem {
+    const item = new vscode.TreeItem(finding.text);
+    item.description = finding.file ? `${finding.file}${finding.line ? `:${finding.line}` : ''}` : 'the reviewer';
+    item.tooltip = `The reviewer: ${finding.text}`;
+    item.iconPath = new vscode.ThemeIcon('comment-unresolved', new vscode.ThemeColor('list.warningForeground'));
+    item.contextValue = 'finding';
+    if (finding.file) {
+      const line = Math.max((finding.line ?? 1) - 1, 0);
+      const selection = new vscode.Range(line, 0, line, 0);
+      item.command = { command: 'vscode.open', title: 'Open', arguments: [vscode.Uri.joinPath(vscode.Uri.parse(root), finding.file), { selection }] };
+    }
+    return item;
+  }
+
+  private questionItem({ question }: Node & { kind: 'question' }): vscode.TreeItem {
+    const item = new vscode.TreeItem(question.text);
+    item.description = question.answer ?? 'no reply yet';
+    item.tooltip = `${question.text}\n\n${question.answer ?? 'no reply yet'}`;
+    item.iconPath = new vscode.ThemeIcon('comment-discussion');
+    item.contextValue = 'question';
+    return item;
   }
 
   private decisionItem(decision: DecisionStatus, node: Node): vscode.TreeItem {
@@ -140,7 +190,7 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   }
 
   private taskItem(task: TaskStatus): vscode.TreeItem {
-    const some = task.attempts.length + task.hunks.length > 0;
+    const some = task.attempts.length + task.hunks.length + task.questions.length > 0;
     const item = new vscode.TreeItem(task.title, some ? vscode.TreeItemCollapsibleState.Collapsed : vscode.TreeItemCollapsibleState.None);
     const [icon, colour] = icons[task.state] ?? ['circle-outline'];
     item.id = undefined;
@@ -153,7 +203,8 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
 
   private attemptItem(attempt: AttemptStatus, node: Node): vscode.TreeItem {
     const item = new vscode.TreeItem(`Attempt ${attempt.number}`);
-    item.description = `${attempt.outcome ?? 'running'} · ${attempt.agent}`;
+    const agent = attempt.model ? `${attempt.agent}, ${attempt.model}` : attempt.agent;
+    item.description = [attempt.outcome ?? 'running', agent, attempt.used].filter(Boolean).join(' · ');
     item.tooltip = attempt.detail;
     item.iconPath = new vscode.ThemeIcon(attempt.outcome === 'verified' ? 'verified' : attempt.outcome ? 'history' : 'sync~spin');
     item.contextValue = 'attempt';

@@ -1,8 +1,9 @@
 //! The planner's prompt.
 
-use super::{Template, as_list, fence_for};
+use super::{Template, as_list};
 use crate::engine::ports::PortResult;
 use crate::protocol::engine_api::PlanContext;
+use crate::protocol::quoting::fence_for;
 use serde_json::json;
 
 /// What the planner has to know.

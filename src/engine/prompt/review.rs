@@ -1,11 +1,12 @@
 //! The reviewer's prompt, and the change it looks at as text.
 
-use super::{Template, fence_for};
+use super::Template;
 use crate::domain::hunks::HunkKind;
 use crate::domain::outcome::{BaseCheck, CheckResult};
 use crate::domain::task::Task;
 use crate::engine::ports::PortResult;
 use crate::protocol::engine_api::ProposalFile;
+use crate::protocol::quoting::fence_for;
 use serde_json::json;
 
 /// How much of a change a prompt carries, in bytes; files beyond it are only named.

@@ -1,12 +1,13 @@
 //! The prompt of an attempt, its preview, and what is said in the same session when an answer could not be used.
 
-use super::{Change, Template, as_list, fence_for};
+use super::{Change, Template, as_list};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::to_fold;
 use crate::domain::state::{Record, State};
 use crate::domain::task::{Task, TaskId};
 use crate::engine::ports::PortResult;
 use crate::protocol::config::{Role, Settings};
+use crate::protocol::quoting::fence_for;
 use serde::Serialize;
 use serde_json::json;
 

@@ -219,6 +219,10 @@ impl Session {
             let argument = json!({ "root": root.uri(), "task": task });
             offer.other(format!("Send `{task}` back to the agent"), Command::SendBack, argument);
         }
+        if view.state == LiveState::Running && self.client.input {
+            let argument = json!({ "root": root.uri(), "task": task, "ask": true });
+            offer.other(format!("Ask the agent… (`{task}`)"), Command::Steer, argument);
+        }
         if view.state == LiveState::Draft {
             let argument = json!({ "root": root.uri(), "tasks": [task] });
             if self.client.input {

@@ -101,6 +101,7 @@ impl Session {
             Parsed::Resume => spawn(reply, flow.simply(EngineCommand::Resume, "resumed")),
             Parsed::Undo => spawn(reply, undo(flow)),
             Parsed::Retry(params) => spawn(reply, flow.retry(TaskId(params.task), params.clean, is_running)),
+            Parsed::Steer(params) if params.ask => spawn(reply, flow.ask_agent(TaskId(params.task), params.text)),
             Parsed::Steer(params) => spawn(reply, flow.steer(TaskId(params.task), params.text, String::new())),
             Parsed::Comment(params) => {
                 let about = self.about(index, &params);

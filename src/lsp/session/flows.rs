@@ -164,6 +164,13 @@ impl Flow {
         Ok(CommandResult { tasks: decision.task.into_iter().collect(), ..done("answered") })
     }
 
+    /// Asks the agent that is at work on a task. The reply comes as a milestone, whenever it comes.
+    pub async fn ask_agent(self, task: TaskId, text: Option<String>) -> FlowResult {
+        let text = self.given_or_asked(text, &format!("What do you ask the agent of `{task}`?"), "text").await?;
+        self.call(Command::Ask { task: task.clone(), text }).await?;
+        Ok(CommandResult { tasks: vec![task.0], ..done("asked; the reply comes as a message") })
+    }
+
     /// Says something to the next attempt.
     pub async fn steer(self, task: TaskId, text: Option<String>, about: String) -> FlowResult {
         let text =

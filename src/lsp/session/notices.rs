@@ -10,9 +10,9 @@ use crate::lsp::progress::Step;
 use crate::protocol::editor::{
     ATTEMPT, AttemptNotification, DECISION_REQUESTED, DECISION_RESOLVED, DecisionRequestedNotification,
     DecisionResolvedNotification, PROPOSAL_CHANGED, ProposalChangedNotification, QUEUE_CHANGED,
-    QueueChangedNotification, STATUS,
+    QueueChangedNotification, RUN_ENDED, RunEndedNotification, STATUS, StatusNotification,
 };
-use crate::protocol::engine_api::{Command, Milestone, Snapshot};
+use crate::protocol::engine_api::{Command, Milestone, Snapshot, after_run};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -169,7 +169,6 @@ impl Session {
                 self.outbound.notify(ATTEMPT, ended);
             }
             Milestone::RunEnded { reason, .. } => {
-                let left = status::notification(&self.roots[index], None).message;
                 let (occasion, what) = match reason {
                     RunEndReason::Finished => (Occasion::Finished, "finished"),
                     RunEndReason::NeedsPerson => (Occasion::NeedsMe, "you are needed"),
@@ -177,8 +176,7 @@ impl Session {
                     // Whoever stopped it knows.
                     RunEndReason::Stopped => return,
                 };
-                let left = if left == "idle" { String::new() } else { format!(" ({left})") };
-                self.announce(index, occasion, &format!("Ralph: {what}{left}"));
+                self.announce_end(index, occasion, what);
             }
             Milestone::Replied { task, question, answer, .. } => {
                 let asked =
@@ -240,18 +238,36 @@ impl Session {
         self.outbound.notify(ATTEMPT, notification);
     }
 
+    /// Says that a run has ended and what it left, or lets the client say so.
+    fn announce_end(&self, index: usize, occasion: Occasion, what: &str) {
+        let root = &self.roots[index];
+        let message = format!("Ralph: {what}: {}", after_run(&root.snapshot));
+        if !self.client.run_ended {
+            return self.announce(index, occasion, &message);
+        }
+        if self.is_wanted(index, occasion) {
+            let StatusNotification { root, decisions, pending, .. } = status::notification(root, None);
+            let warning = occasion == Occasion::NeedsMe;
+            self.outbound.notify(RUN_ENDED, RunEndedNotification { root, message, warning, decisions, pending });
+        }
+    }
+
     /// Shows one short line nobody asked for, unless the person does not want it on such occasions.
     fn announce(&self, index: usize, occasion: Occasion, text: &str) {
+        if self.is_wanted(index, occasion) {
+            self.show_message(occasion == Occasion::NeedsMe, text);
+        }
+    }
+
+    /// Tells whether the person wants to hear of it unasked.
+    fn is_wanted(&self, index: usize, occasion: Occasion) -> bool {
         let setting = |settings: &serde_json::Value| settings["notify"].as_str().map(str::to_owned);
         let setting = setting(&self.settings).or_else(|| setting(&self.roots[index].snapshot.settings));
-        let wanted = match setting.as_deref() {
+        match setting.as_deref() {
             Some("never") => false,
             Some("needs-me") => occasion == Occasion::NeedsMe,
             Some("finished") => occasion == Occasion::Finished,
             _ => true,
-        };
-        if wanted {
-            self.show_message(occasion == Occasion::NeedsMe, text);
         }
     }
 

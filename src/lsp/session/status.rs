@@ -3,15 +3,21 @@
 use super::links::{self, Link};
 use super::review::{Placed, mark_of};
 use super::root::Root;
+use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkKind};
+use crate::domain::inbox::Question;
+use crate::domain::report::Finding;
 use crate::domain::review::HunkState;
 use crate::protocol::editor::{
-    AttemptStatus, CheckStatus, DecisionChoice, DecisionStatus, HunkStatus, ProposalFileResult, ProposalHunk,
-    ProposalResult, RunStatus, StatusNotification, StatusResult, TaskStatus,
+    AttemptStatus, CheckStatus, DecisionChoice, DecisionStatus, FindingStatus, HunkStatus, LastRunStatus,
+    ProposalFileResult, ProposalHunk, ProposalResult, QuestionStatus, RunStatus, StatusNotification, StatusResult,
+    TaskStatus,
 };
-use crate::protocol::engine_api::{AttemptText, ProposalSummary, ProposalView, RunView, TaskView};
+use crate::protocol::engine_api::{
+    AttemptText, EndedRunView, ProposalFile, ProposalSummary, ProposalView, RunView, Snapshot, TaskView, after_run,
+};
 use std::collections::BTreeMap;
 
 /// Returns everything about a root.
@@ -20,6 +26,7 @@ pub fn status(root: &Root) -> StatusResult {
     StatusResult {
         root: root.uri(),
         run: snapshot.run.as_ref().map(run),
+        last_run: snapshot.last_run.as_ref().map(|last| last_run(snapshot, last)),
         tasks: snapshot.tasks.iter().map(|view| task(root, view)).collect(),
         decisions: snapshot.decisions.iter().map(decision).collect(),
         queue_problem: snapshot.queue_problem.clone(),
@@ -95,6 +102,15 @@ pub fn run(run: &RunView) -> RunStatus {
     }
 }
 
+fn last_run(snapshot: &Snapshot, last: &EndedRunView) -> LastRunStatus {
+    LastRunStatus {
+        id: last.id.clone(),
+        reason: last.reason.as_str().to_owned(),
+        ended_at_ms: last.ended_at_ms,
+        summary: after_run(snapshot),
+    }
+}
+
 fn task(root: &Root, view: &TaskView) -> TaskStatus {
     let text = |number: u32, what: AttemptText| {
         links::to_uri(&root.path, &Link::Attempt { task: view.task.id.0.clone(), attempt: Some(number), what })
@@ -102,8 +118,10 @@ fn task(root: &Root, view: &TaskView) -> TaskStatus {
     let attempts = view.attempts.iter().map(|attempt| AttemptStatus {
         number: attempt.number,
         agent: attempt.agent.clone(),
+        model: attempt.model.clone(),
         outcome: attempt.outcome.map(|outcome| outcome.as_str().to_owned()),
         detail: attempt.detail.clone(),
+        used: Some(budget::words(&attempt.used)).filter(|words| !words.is_empty()),
         prompt_uri: text(attempt.number, AttemptText::Prompt),
         transcript_uri: text(attempt.number, AttemptText::Transcript),
         checks_uri: text(attempt.number, AttemptText::Checks),
@@ -121,6 +139,16 @@ fn task(root: &Root, view: &TaskView) -> TaskStatus {
         why: view.why.clone(),
         attempts: attempts.collect(),
         hunks: hunks.collect(),
+        questions: view.questions.iter().map(question).collect(),
+    }
+}
+
+fn question(question: &Question) -> QuestionStatus {
+    QuestionStatus {
+        id: question.id.clone(),
+        attempt: question.attempt,
+        text: question.text.clone(),
+        answer: question.answer.clone(),
     }
 }
 
@@ -151,7 +179,11 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
         uri: root.file_uri(&file.path).map(String::from).unwrap_or_default(),
         base_uri: link(Link::Base { task: task.clone(), path: file.path.clone() }),
         proposal_uri: link(Link::Proposal { task: task.clone(), path: file.path.clone() }),
-        hunks: file.hunks.iter().map(|(hunk, _)| proposal_hunk(summary, hunk, placed)).collect(),
+        hunks: {
+            let mut hunks: Vec<_> = file.hunks.iter().map(|(hunk, _)| proposal_hunk(summary, hunk, placed)).collect();
+            put_findings(&mut hunks, file, &view.findings);
+            hunks
+        },
     });
     ProposalResult {
         title: view.title.clone(),
@@ -164,9 +196,33 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
             .iter()
             .map(|check| CheckStatus { run: check.run.clone(), passed: check.passed, proof: check.is_proof() })
             .collect(),
+        findings: view
+            .findings
+            .iter()
+            .map(|found| FindingStatus { file: found.file.clone(), line: found.line, text: found.text.clone() })
+            .collect(),
         files: files.collect(),
         uri: link(Link::Review { task: task.clone() }),
         task,
+    }
+}
+
+/// Puts what a reviewer found in a file beside the hunk that has the line, else the nearest one; what is about no line
+/// goes beside the first.
+fn put_findings(hunks: &mut [ProposalHunk], file: &ProposalFile, findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| finding.file.as_deref() == Some(file.path.as_str())) {
+        let line = finding.line.map(|line| line.saturating_sub(1));
+        let distance = |hunk: &Hunk| {
+            let end = hunk.new_start + u32::try_from(hunk.new_lines.len().max(1)).unwrap_or(u32::MAX) - 1;
+            line.map_or(0, |line| hunk.new_start.saturating_sub(line).max(line.saturating_sub(end)))
+        };
+        let distances = file.hunks.iter().map(|(hunk, _)| distance(hunk)).zip(hunks.iter_mut());
+        if let Some((distance, hunk)) = distances.min_by_key(|(distance, _)| *distance) {
+            hunk.findings.push(match finding.line.filter(|_| distance > 0) {
+                Some(line) => format!("line {line}: {}", finding.text),
+                None => finding.text.clone(),
+            });
+        }
     }
 }
 
@@ -186,6 +242,7 @@ fn proposal_hunk(summary: &ProposalSummary, hunk: &Hunk, placed: &[Placed]) -> P
         old_lines: hunk.old_lines.clone(),
         new_lines: hunk.new_lines.clone(),
         weakens_test: hunk.weakens_test.clone(),
+        findings: Vec::new(),
     }
 }
 

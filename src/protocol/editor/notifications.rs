@@ -18,9 +18,12 @@ pub const DECISION_RESOLVED: &str = "ralph/decisionResolved";
 /// Tasks came, went or changed.
 pub const QUEUE_CHANGED: &str = "ralph/queueChanged";
 
+/// A run has ended; instead of a message, to clients that announce `runEnded`.
+pub const RUN_ENDED: &str = "ralph/runEnded";
+
 /// Every notification of ours.
-pub const NOTIFICATIONS: [&str; 6] =
-    [STATUS, ATTEMPT, PROPOSAL_CHANGED, DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED];
+pub const NOTIFICATIONS: [&str; 7] =
+    [STATUS, ATTEMPT, PROPOSAL_CHANGED, DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED, RUN_ENDED];
 
 /// `ralph/status`. The method is also a request, `ralph.status`; only the server sends the notification.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +37,21 @@ pub struct StatusNotification {
     pub run: Option<RunStatus>,
     /// How many tasks are in each state; states without tasks are absent.
     pub states: BTreeMap<String, u32>,
+    /// Open decisions.
+    pub decisions: u32,
+    /// Pending hunks.
+    pub pending: u32,
+}
+
+/// `ralph/runEnded`: for clients that put a button beside the words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RunEndedNotification {
+    pub root: String,
+    /// The words of the message, in one line.
+    pub message: String,
+    /// A person is needed, else it is only done.
+    pub warning: bool,
     /// Open decisions.
     pub decisions: u32,
     /// Pending hunks.

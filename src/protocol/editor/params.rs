@@ -118,7 +118,7 @@ pub struct RetryParams {
     pub clean: bool,
 }
 
-/// `ralph.steer`: tells the next attempt something.
+/// `ralph.steer`: tells the agent at work and the next attempt something, or asks the one at work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SteerParams {
@@ -126,6 +126,8 @@ pub struct SteerParams {
     pub task: String,
     /// Asked for by `ralph/input` when absent.
     pub text: Option<String>,
+    /// The text is a question, for the agent at work alone; its reply changes nothing about the task.
+    pub ask: bool,
 }
 
 /// `ralph.answer`: answers a decision.

@@ -37,6 +37,8 @@ pub struct StatusResult {
     /// URI of the folder.
     pub root: String,
     pub run: Option<RunStatus>,
+    /// The run before.
+    pub last_run: Option<LastRunStatus>,
     /// In file order.
     pub tasks: Vec<TaskStatus>,
     /// The open ones, oldest first.
@@ -65,6 +67,19 @@ pub struct RunStatus {
     pub waiting_why: Option<String>,
 }
 
+/// The run before, as it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LastRunStatus {
+    pub id: String,
+    /// `finished`, `needs_person`, `budget` or `stopped`.
+    pub reason: String,
+    /// In milliseconds since the Unix epoch.
+    pub ended_at_ms: i64,
+    /// What is left of it now, and what it cost: `3 to review, 1 needs you, 0 failed; $1.20, 2 h 5 min`.
+    pub summary: String,
+}
+
 /// A task with what happens to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -80,6 +95,19 @@ pub struct TaskStatus {
     pub attempts: Vec<AttemptStatus>,
     /// Hunks of the proposal, with `pending`, `accepted` or `rejected` each.
     pub hunks: Vec<HunkStatus>,
+    /// What people asked its agents at work, oldest first.
+    pub questions: Vec<QuestionStatus>,
+}
+
+/// What a person asked an agent at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QuestionStatus {
+    pub id: String,
+    pub attempt: u32,
+    pub text: String,
+    /// The newest reply; null while there is none.
+    pub answer: Option<String>,
 }
 
 /// One attempt.
@@ -88,9 +116,13 @@ pub struct TaskStatus {
 pub struct AttemptStatus {
     pub number: u32,
     pub agent: String,
+    /// The agent's own default when null.
+    pub model: Option<String>,
     /// Null while it is on.
     pub outcome: Option<String>,
     pub detail: String,
+    /// What it used, as far as its agent tells: `$0.12, 34k tokens`; null while it is on and where nothing is known.
+    pub used: Option<String>,
     /// Virtual documents with what it was told, what it said and what the checks said.
     pub prompt_uri: String,
     pub transcript_uri: String,
@@ -143,6 +175,8 @@ pub struct ProposalResult {
     pub summary: Option<String>,
     pub acceptance: Vec<String>,
     pub checks: Vec<CheckStatus>,
+    /// What the reviewer wants changed.
+    pub findings: Vec<FindingStatus>,
     /// Sorted by path.
     pub files: Vec<ProposalFileResult>,
     /// The review document.
@@ -157,6 +191,17 @@ pub struct CheckStatus {
     pub passed: bool,
     /// It failed before and passes now.
     pub proof: bool,
+}
+
+/// Something a reviewer wants changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// Relative to the root.
+    pub file: Option<String>,
+    /// 1-based, in the proposed text.
+    pub line: Option<u32>,
+    pub text: String,
 }
 
 /// One file of a proposal.
@@ -193,6 +238,8 @@ pub struct ProposalHunk {
     pub new_lines: Vec<String>,
     /// Why it may weaken the tests.
     pub weakens_test: Option<String>,
+    /// What the reviewer wants changed here or, where no hunk has the line, nearest to here.
+    pub findings: Vec<String>,
 }
 
 /// Text of a virtual document.

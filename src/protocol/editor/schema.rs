@@ -4,9 +4,9 @@ use super::{
     ATTEMPT, AcceptParams, AnswerParams, ApproveParams, AttemptNotification, CONTENT, Command, CommandResult,
     CommentParams, ContentParams, ContentResult, DECISION_REQUESTED, DECISION_RESOLVED, DecisionRequestedNotification,
     DecisionResolvedNotification, DropParams, INPUT, InputParams, InputResult, PROPOSAL_CHANGED, PlanParams,
-    ProposalChangedNotification, ProposalParams, ProposalResult, QUEUE_CHANGED, QueueChangedNotification, RejectParams,
-    RetryParams, RevisePlanParams, RootParams, STATUS, SendBackParams, StartParams, StatusNotification, StatusResult,
-    SteerParams, StopParams, TrustParams,
+    ProposalChangedNotification, ProposalParams, ProposalResult, QUEUE_CHANGED, QueueChangedNotification, RUN_ENDED,
+    RejectParams, RetryParams, RevisePlanParams, RootParams, RunEndedNotification, STATUS, SendBackParams, StartParams,
+    StatusNotification, StatusResult, SteerParams, StopParams, TrustParams,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -31,6 +31,7 @@ pub fn editor_schema_json() -> String {
         DECISION_REQUESTED: notification::<DecisionRequestedNotification>(&mut types),
         DECISION_RESOLVED: notification::<DecisionResolvedNotification>(&mut types),
         QUEUE_CHANGED: notification::<QueueChangedNotification>(&mut types),
+        RUN_ENDED: notification::<RunEndedNotification>(&mut types),
     });
     let document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,6 +1,7 @@
 //! Words of the user as an agent gets them: fenced as data, with their ids and how to answer.
 
 use crate::domain::inbox::{InboxKind, InboxMessage};
+use crate::protocol::quoting::fence_for;
 use std::fmt::Write;
 
 /// How the agent that reads the words can answer.
@@ -36,14 +37,8 @@ pub fn unread(messages: &[InboxMessage], way: Way) -> Option<String> {
             InboxKind::Steer => "steering",
             InboxKind::Query => "question",
         };
-        let fence = fence(&message.text);
+        let fence = fence_for(&message.text);
         let _ = write!(text, "\n[{id}] {kind}; {what}\n{fence}\n{}\n{fence}\n", message.text.trim_end());
     }
     Some(text)
-}
-
-/// Returns a fence of backticks longer than any run of them in the text.
-fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat(longest.max(2) + 1)
 }

@@ -1,7 +1,7 @@
 // The main job in VS Code: plan, approve, start, answer, review three files by keys, send back, a second round, done.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from './person.mjs';
 import { World } from './world.mjs';
@@ -12,15 +12,20 @@ const files = {
   'leave.sh': '#!/bin/sh\n# Takes leave.\n\nleave() {\n  echo "Bye"\n}\n',
   'main.sh': '#!/bin/sh\n. ./greet.sh\n. ./leave.sh\n\ngreet\nleave\n',
 };
+const world = new World();
+const gate = join(world.folder, 'gate');
 const replace = (path, find, text) => ({ replace: { path, find, with: text } });
 const script = {
   planner: [{ report: { type: 'submit_plan', plan: { tasks: [{
     id: TASK, title: 'Greet by name', acceptance: ['`sh main.sh Ada` greets Ada'],
     verify: ["sh main.sh Ada | grep 'Hello, Ada!'"], files: ['*.sh'],
   }] } } }],
+  reviewer: [{ report: { type: 'review', summary: 'I read it.', findings: [{ file: 'leave.sh', line: 5, text: 'nobody is dear to a program' }] } }],
   tasks: { [TASK]: {
     1: [{ report: { type: 'ask', question: 'How should it take leave?', options: ['Goodbye', 'See you'], recommend: 'See you', file: 'leave.sh', line: 5 } }],
     2: [
+      { run: { command: `n=0; until [ -e '${gate}' ] || [ $n -gt 600 ]; do sleep 0.1; n=$((n + 1)); done` } },
+      { report: { type: 'reply', to: 'q1', text: 'half way' } },
       replace('greet.sh', 'Hello!', 'Hello, $1!'), replace('leave.sh', 'Bye', 'See you, dear $1'),
       replace('main.sh', '\ngreet\nleave\n', '\ngreet "$1"\nleave "$1"\n'),
       { report: { type: 'finished', summary: 'It greets by name.' } },
@@ -33,10 +38,9 @@ const script = {
   } },
 };
 
-const world = new World();
 let person;
 try {
-  const root = world.repository('greeter', files, script);
+  const root = world.repository('greeter', files, script, { chains: { reviewer: ['actor'] }, reviewer: { findings: 'with-proposal' } });
   const queue = () => (existsSync(join(root, '.ralph/queue.json')) ? readFileSync(join(root, '.ralph/queue.json'), 'utf8') : '');
   const task = () => world.status(root).tasks[0];
   person = await open(await world.start(), root);
@@ -64,10 +68,19 @@ try {
   await person.keep('decision');
   await person.command('Ralph: Answer');
   await person.pick('See you');
+
+  // Ask: who is at work replies, and both stay in the view.
+  await person.sees('attempt 2');
+  await person.command('Ralph: Ask');
+  await person.input('What do you ask the agent', 'how far are you?');
+  await person.until('the question', () => task().questions.some((asked) => asked.text === 'how far are you?'));
+  writeFileSync(gate, '');
+  await person.sees('half way');
   await person.sees('3 hunks to review');
+  await person.sees('1 to review, 0 need you, 0 failed');
 
   // Review: the first hunk of the first file, old and new line together; each key decides one and goes on.
-  await person.command('Ralph: Review Next');
+  await person.press('Review');
   await person.until('the first review', async () => (await person.tab()).includes('greet.sh'));
   await person.sees('Hello, $1!');
   await person.sees('hunk 1 of 3');
@@ -77,6 +90,8 @@ try {
   await person.until('greet.sh on disk', () => world.read(root, 'greet.sh').includes('Hello, $1!'));
   await person.until('the second review', async () => (await person.tab()).includes('leave.sh'));
   await person.sees('See you, dear $1');
+  await person.sees('nobody is dear to a program');
+  await person.keep('finding');
   await person.key('r');
   await person.input('Why not?', 'too familiar');
   await person.until('the third review', async () => (await person.tab()).includes('main.sh'));

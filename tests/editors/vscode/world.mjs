@@ -50,13 +50,13 @@ export class World {
     };
   }
 
-  /** Makes a repository, committed and clean, with the scripted agent configured for it alone. */
-  repository(name, files, script) {
+  /** Makes a repository, committed and clean, with the scripted agent and `more` configured for it alone. */
+  repository(name, files, script, more = {}) {
     const root = join(this.folder, name);
     const all = {
       ...files,
       'script.json': JSON.stringify({ version: 1, ...script }),
-      '.ralph/config.json': JSON.stringify({ version: 1, agents: { actor: { kind: 'scripted', script: 'script.json' } }, chains: { implementer: ['actor'] } }),
+      '.ralph/config.json': JSON.stringify({ version: 1, agents: { actor: { kind: 'scripted', script: 'script.json' } }, chains: { implementer: ['actor'], ...more.chains }, ...(more.reviewer && { reviewer: more.reviewer }) }),
     };
     for (const [path, text] of Object.entries(all)) {
       mkdirSync(dirname(join(root, path)), { recursive: true });

@@ -68,11 +68,47 @@ local function announce(pattern, data)
   vim.api.nvim_exec_autocmds('User', { pattern = pattern, modeline = false, data = data })
 end
 
+--- Returns until when the run of a status waits for an agent, in milliseconds since the epoch, or nil.
+---@param status table
+---@return number?
+function M.waiting_until(status)
+  local run = status.run
+  if status.health == 'error' or not run or run == vim.NIL or run.paused then
+    return nil
+  end
+  local waiting = run.waitingUntilMs
+  return waiting ~= vim.NIL and waiting or nil
+end
+
+local clock
+
+-- Draws the statusline each second while a run waits: the time left moves although nothing is sent.
+local function tick()
+  local waiting = vim.iter(statuses):any(function(_, status) return M.waiting_until(status) ~= nil end)
+  if waiting and not clock then
+    clock = vim.uv.new_timer()
+    clock:start(1000, 1000, vim.schedule_wrap(function() vim.cmd('redrawstatus') end))
+  elseif clock and not waiting then
+    clock:close()
+    clock = nil
+  end
+end
+
+-- The first words after a run, with what begins the review.
+local function run_ended(_, params)
+  local review = params.pending > 0 and '; `:Ralph review` begins' or ''
+  local answer = review == '' and params.decisions > 0 and '; `:Ralph answer` asks' or ''
+  vim.notify(params.message .. review .. answer, params.warning and vim.log.levels.WARN or vim.log.levels.INFO)
+  announce('RalphRunEnded', params)
+end
+
 local handlers = {
+  ['ralph/runEnded'] = run_ended,
   ['ralph/input'] = input,
   ['window/showDocument'] = show_document,
   ['ralph/status'] = function(_, params)
     statuses[params.root] = params
+    tick()
     announce('RalphStatus', params)
     vim.schedule(function() vim.cmd('redrawstatus') end)
   end,
@@ -105,7 +141,7 @@ function M.attach(buffer)
     return nil
   end
   local capabilities = vim.lsp.protocol.make_client_capabilities()
-  capabilities.experimental = vim.tbl_extend('force', capabilities.experimental or {}, { ralph = { input = true } })
+  capabilities.experimental = vim.tbl_extend('force', capabilities.experimental or {}, { ralph = { input = true, runEnded = true } })
   return vim.lsp.start({
     name = name,
     cmd = { program, 'lsp' },

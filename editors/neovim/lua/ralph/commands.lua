@@ -153,6 +153,26 @@ local commands = {
     end,
     complete = tasks,
   },
+  ask = {
+    run = function(text)
+      -- Not the task whose hunk is at the cursor: only an agent at work can be asked.
+      client.request('ralph/status', {}, function(status)
+        known = status
+        local task, rest = split_first(text)
+        if not vim.list_contains(tasks(), task) then
+          local running = tasks({ 'running' })
+          task, rest = running[1], text
+        end
+        if not task then
+          return client.notify('nobody is at work who could be asked', vim.log.levels.ERROR)
+        end
+        with_text(rest, ('What do you ask the agent of %s?'):format(task), function(words)
+          client.command('ralph/steer', { task = task, text = words, ask = true })
+        end)
+      end)
+    end,
+    complete = function() return tasks({ 'running' }) end,
+  },
   review = {
     run = function(text) review().begin(text ~= '' and text or nil) end,
     complete = function() return tasks({ 'review', 'stale' }) end,
@@ -206,8 +226,16 @@ local commands = {
   status = { run = function()
     client.request('ralph/status', {}, function(status)
       local lines = {}
+      local idle = status.run == nil or status.run == vim.NIL
+      if idle and status.lastRun and status.lastRun ~= vim.NIL then
+        table.insert(lines, 'after the last run: ' .. status.lastRun.summary)
+      end
       for _, task in ipairs(status.tasks) do
         table.insert(lines, ('%-8s %s: %s (%s)'):format(task.state, task.id, task.title, task.why))
+        for _, question in ipairs(task.questions or {}) do
+          local answer = question.answer ~= vim.NIL and question.answer or 'no reply yet'
+          table.insert(lines, ('         you asked: %s → %s'):format(question.text, answer))
+        end
       end
       for _, decision in ipairs(status.decisions) do
         table.insert(lines, ('asks     %s: %s'):format(decision.id, decision.question))

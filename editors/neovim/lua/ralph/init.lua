@@ -22,11 +22,31 @@ function M.setup(options)
   require('ralph.client').enable()
 end
 
---- Returns a few words for a statusline: what runs in the repository of the current buffer. Empty when nothing is known.
+-- A time left, as `12:31` or `1:02:03`; never below nothing.
+local function clock(milliseconds)
+  local seconds = math.max(math.ceil(milliseconds / 1000), 0)
+  local hours, minutes = math.floor(seconds / 3600), math.floor(seconds / 60) % 60
+  if hours > 0 then
+    return ('%d:%02d:%02d'):format(hours, minutes, seconds % 60)
+  end
+  return ('%d:%02d'):format(minutes, seconds % 60)
+end
+
+local function now()
+  local seconds, microseconds = vim.uv.gettimeofday()
+  return seconds * 1000 + microseconds / 1000
+end
+
+--- Returns a few words for a statusline: what runs in the repository of the current buffer, with the time left while its
+--- run waits for an agent. Empty when nothing is known.
 ---@return string
 function M.statusline()
   local status = require('ralph.client').status_of(0)
-  return status and status.message or ''
+  if not status then
+    return ''
+  end
+  local left = require('ralph.client').waiting_until(status)
+  return left and ('%s · %s'):format(status.message, clock(left - now())) or status.message
 end
 
 --- Returns the last status of the repository of the buffer as the server sent it, or nil; `:help ralph-statusline`.

@@ -170,14 +170,20 @@ function M.place(item)
   return ('%d/%d'):format(number, all)
 end
 
---- Returns why the hunk deserves a second look, or nil.
+--- Returns why the hunk deserves a second look, with what a reviewer found in it, or nil.
 ---@param hunk table
 ---@return string?
 function M.warning(hunk)
+  local reasons = {}
   if hunk.state == 'conflict' then
-    return 'does not fit the text as it is now'
+    table.insert(reasons, 'does not fit the text as it is now')
+  elseif not null(hunk.weakensTest) then
+    table.insert(reasons, hunk.weakensTest)
   end
-  return not null(hunk.weakensTest) and hunk.weakensTest or nil
+  for _, finding in ipairs(null(hunk.findings) and {} or hunk.findings) do
+    table.insert(reasons, 'the reviewer: ' .. vim.trim(finding:gsub('%s+', ' ')))
+  end
+  return #reasons > 0 and table.concat(reasons, '; ') or nil
 end
 
 return M

@@ -47,8 +47,7 @@ enum Heard {
 impl<'a> Turn<'a> {
     pub fn new(session: &'a mut Session, model: Model, toolbox: Toolbox, rules: String) -> Self {
         let talk = Conversation::new(rules, session.prompt().to_owned());
-        let specs: Vec<_> = toolbox.specs().iter().map(|spec| spec.to_value()).collect();
-        let gauge = Gauge::new(&specs);
+        let gauge = Gauge::new(&toolbox.as_told());
         Self {
             session,
             model,
@@ -208,13 +207,34 @@ impl<'a> Turn<'a> {
         self.talk.push(Message::User { text: text.to_owned() });
     }
 
+    /// Takes over a window that a refusal names, which is the truth, and makes room in it: fewer tools in fewer words, then
+    /// fewer outputs and steps. A window no smaller than the one we knew says that our estimate is off.
     fn too_long(&mut self, window: Option<u64>, words: &str) -> Result<(), Box<Ending>> {
-        // A window named in a refusal is the truth; a larger one than we thought says that our estimate is off.
-        if let Some(window) = window.filter(|window| self.model.window.is_none_or(|known| *window < known)) {
-            self.model.window = Some(window);
-        }
         let what = format!("the prompt is too long for `{}`: {words}", self.model.name);
-        self.shrink(&what)
+        let news = window.filter(|window| self.model.window.is_none_or(|known| *window < known));
+        let Some(window) = news else { return self.shrink(&what) };
+        self.model.window = Some(window);
+        let before = self.gauge.estimate(self.talk.messages());
+        let fewer = if self.narrow(window) { "; offers fewer tools, in fewer words" } else { "" };
+        let dropped = match self.talk.fit(&self.gauge, room(window)) {
+            Ok(0) => String::new(),
+            Ok(dropped) => format!("; dropped {dropped} of the oldest outputs and steps"),
+            Err(_) => "; dropped all old outputs and steps".to_owned(),
+        };
+        if self.gauge.estimate(self.talk.messages()) >= before {
+            return self.shrink(&what);
+        }
+        self.session.note(format!("{what}{fewer}{dropped}"));
+        Ok(())
+    }
+
+    /// Offers only what fits a window that was not known when the turn began; tells whether that is less than before.
+    fn narrow(&mut self, window: u64) -> bool {
+        let before = self.toolbox.as_told();
+        self.toolbox.fit(self.session.order().role, window);
+        let now = self.toolbox.as_told();
+        self.gauge.tell(&now);
+        now != before
     }
 
     /// Drops a part of the conversation, and mistrusts the estimate from now on.
@@ -233,6 +253,11 @@ impl<'a> Turn<'a> {
             // Something went, if not enough; the next answer shows whether it was.
             Err(_) if self.gauge.estimate(self.talk.messages()) < estimate => {
                 self.session.note(format!("{what}; dropped all old outputs and steps"));
+                Ok(())
+            }
+            // A refusal need not name the window; nobody is refused this much but by a small one.
+            Err(_) if self.model.window.is_none() && self.narrow(tools::SMALL - 1) => {
+                self.session.note(format!("{what}; offers fewer tools, in fewer words"));
                 Ok(())
             }
             Err(NoRoom { needed, .. }) => end(Ending {

@@ -26,8 +26,12 @@ pub struct Gauge {
 
 impl Gauge {
     pub fn new(tools: &[Value]) -> Self {
-        let tools = tools.iter().map(|tool| plain(&tool.to_string())).sum();
-        Self { tools, factor: 1.0, ratio: None }
+        Self { tools: size_of(tools), factor: 1.0, ratio: None }
+    }
+
+    /// Goes on with other tools. What was learnt of the model's tokens stays.
+    pub fn tell(&mut self, tools: &[Value]) {
+        self.tools = size_of(tools);
     }
 
     /// Estimates the whole prompt, rather too high than too low.
@@ -64,6 +68,11 @@ impl Gauge {
     fn plain(&self, messages: &[Message]) -> u64 {
         self.tools + messages.iter().map(size).sum::<u64>()
     }
+}
+
+/// The estimate of tools before any correction.
+fn size_of(tools: &[Value]) -> u64 {
+    tools.iter().map(|tool| plain(&tool.to_string())).sum()
 }
 
 /// The estimate of a text before any correction.

@@ -4,7 +4,9 @@ use super::mock::{Mock, Ollama, Reply};
 use super::rig::{Rig, Turned};
 use crate::domain::ending::Scope;
 use crate::domain::outcome::Outcome;
-use serde_json::json;
+use crate::infra::agents::built_in::tools::specs;
+use crate::protocol::config::Role;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 fn ready() -> Reply {
@@ -139,11 +141,11 @@ async fn stopping_ends_a_hang_and_a_command_at_once() {
 #[tokio::test]
 async fn overflow_drops_what_it_can_and_then_says_so() {
     const LONG: &str =
-        r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 6000 tokens"}}"#;
-    // The window is not known before the refusal names it; then all fits.
+        r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 3000 tokens"}}"#;
+    // The window is not known before the refusal names it; then all fits, with fewer tools.
     let mock = Mock::openai(|number, request| match number {
         1..=3 => Reply::Calls(vec![("read", json!({"path": "big.txt"}))]),
-        _ if request.to_string().len() > 16_000 => Reply::Status(400, vec![], LONG),
+        _ if request.to_string().len() > 12_000 => Reply::Status(400, vec![], LONG),
         _ => ready(),
     })
     .await;
@@ -152,12 +154,43 @@ async fn overflow_drops_what_it_can_and_then_says_so() {
     let turned = rig.turn().await;
     assert_eq!(turned.finished(), ["done"], "{:?}\n{}", turned.ending, turned.notes());
     assert!(turned.notes().contains("maximum context length"), "{}", turned.notes());
+    let offered: Vec<usize> = mock.seen().iter().map(offers).collect();
+    assert!(offered[..4].iter().all(|count| count == &offered[0]) && offered[4..] == [offers_in(3_000)], "{offered:?}");
 
     let mock = Mock::openai(|_, _| Reply::Status(400, vec![], LONG)).await;
     let turned = Rig::of(&mock).turn().await;
     assert_eq!(turned.ending.failure, Some(Outcome::ContextExhausted), "{:?}", turned.ending);
-    assert!(turned.ending.detail.contains("6000"), "{}", turned.ending.detail);
+    assert!(turned.ending.detail.contains("3000"), "{}", turned.ending.detail);
     assert!(mock.seen().len() <= 2);
+}
+
+#[tokio::test]
+async fn a_small_window_that_nobody_names_gets_fewer_tools_once() {
+    const LONG: &str = r#"{"error":{"code":"context_length_exceeded","message":"the prompt is too long"}}"#;
+    let mock = Mock::openai(|_, request| match offers(request) > offers_in(3_000) {
+        true => Reply::Status(400, vec![], LONG),
+        false => ready(),
+    })
+    .await;
+    let turned = Rig::of(&mock).turn().await;
+    assert_eq!(turned.finished(), ["done"], "{:?}\n{}", turned.ending, turned.notes());
+    assert_eq!(mock.seen().len(), 2);
+    assert!(turned.notes().contains("offers fewer tools"), "{}", turned.notes());
+
+    let mock = Mock::openai(|_, _| Reply::Status(400, vec![], LONG)).await;
+    let ending = Rig::of(&mock).turn().await.ending;
+    assert_eq!(ending.failure, Some(Outcome::ContextExhausted), "{ending:?}");
+    assert_eq!(mock.seen().len(), 2);
+}
+
+/// How many tools a request offers.
+fn offers(request: &Value) -> usize {
+    request["tools"].as_array().map_or(0, Vec::len)
+}
+
+/// How many tools an implementer has in a window.
+fn offers_in(window: u64) -> usize {
+    specs(Role::Implementer, Some(window)).len()
 }
 
 #[tokio::test]

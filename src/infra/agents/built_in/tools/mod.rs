@@ -9,14 +9,16 @@ mod search;
 mod specs;
 
 pub use paths::Slot;
-pub use specs::{report as report_spec, specs};
+pub use specs::{SMALL, report as report_spec, specs};
 
 use super::chat::{Arguments, ToolCall, ToolSpec};
+use super::window::output_limit;
 use crate::domain::report::Report;
 use crate::infra::agent_side::{Attempt, NOT_INSIDE};
 use crate::protocol::config::Role;
 use crate::protocol::report_tools;
 use given::Given;
+use serde_json::Value;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +65,17 @@ impl Toolbox {
 
     pub fn specs(&self) -> &[ToolSpec] {
         &self.specs
+    }
+
+    /// Returns the tools in the words that are sent with every call.
+    pub fn as_told(&self) -> Vec<Value> {
+        self.specs.iter().map(ToolSpec::to_value).collect()
+    }
+
+    /// Offers what has room in a window of so many tokens, with outputs that have room too.
+    pub fn fit(&mut self, role: Role, window: u64) {
+        self.specs = specs(role, Some(window));
+        self.limit = self.limit.min(output_limit(Some(window)));
     }
 
     pub fn attempt(&self) -> Option<Attempt> {

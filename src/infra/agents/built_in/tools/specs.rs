@@ -7,7 +7,7 @@ use crate::protocol::report_tools;
 use serde_json::{Map, Value, json};
 
 /// Below this window, in tokens, only the tools are offered that a task cannot do without, in few words.
-const SMALL: u64 = 8_192;
+pub const SMALL: u64 = 8_192;
 
 /// Returns the tools of a role, for a model with this window.
 pub fn specs(role: Role, window: Option<u64>) -> Vec<ToolSpec> {
