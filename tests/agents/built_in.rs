@@ -6,11 +6,32 @@ mod ollama {
     use crate::bench::cases;
     use crate::bench::subjects::OLLAMA as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT:
+        reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears;
+        survives("overloaded");
+    }
+
+    runs! { SUBJECT:
+        asks;
+        is_blocked;
+        approves;
+        finds;
+    }
+
+    bounds! { SUBJECT:
+        hang_before: Idle(5);
+        hang_mid: Idle(5);
+        runaway: Tokens(1000);
+    }
 
     failures! { SUBJECT:
         no_model: [ModelUnavailable];
+        bad_request: [Crashed, InvalidOutput];
         internal: [Overloaded];
+        html: [Overloaded, Network];
+        unavailable: [Overloaded];
+        overloaded: [Overloaded];
+        max_tokens: [ContextExhausted, InvalidOutput];
         dropped: [Network];
         malformed: [Network, InvalidOutput];
         truncated: [Network, InvalidOutput];
@@ -23,7 +44,23 @@ mod openai {
     use crate::bench::cases;
     use crate::bench::subjects::OPENAI as SUBJECT;
 
-    features! { SUBJECT: reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears; }
+    features! { SUBJECT:
+        reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears;
+        survives("overloaded");
+    }
+
+    runs! { SUBJECT:
+        asks;
+        is_blocked;
+        approves;
+        finds;
+    }
+
+    bounds! { SUBJECT:
+        hang_before: Idle(5);
+        hang_mid: Idle(5);
+        runaway: Tokens(1000);
+    }
 
     failures! { SUBJECT:
         rate: [RateLimited];
@@ -33,9 +70,16 @@ mod openai {
         forbidden: [Auth];
         no_model: [ModelUnavailable];
         billing: [Auth, RateLimited];
+        quota: [RateLimited], lifts QUOTA_SECONDS;
         context: [ContextExhausted];
+        stream_context: [ContextExhausted];
+        bad_request: [Crashed, InvalidOutput];
         internal: [Overloaded];
         html: [Overloaded, Network];
+        unavailable: [Overloaded];
+        stream_overloaded: [Overloaded];
+        stream_quota: [RateLimited, Auth];
+        max_tokens: [ContextExhausted, InvalidOutput];
         overloaded: [Overloaded];
         dropped: [Network];
         malformed: [Network, InvalidOutput];

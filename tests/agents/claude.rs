@@ -1,7 +1,7 @@
 //! Claude Code.
 
 use crate::bench::cases;
-use crate::bench::subjects::CLAUDE as SUBJECT;
+use crate::bench::subjects::{CLAUDE as SUBJECT, CODEX};
 
 features! { SUBJECT:
     reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
@@ -9,18 +9,36 @@ features! { SUBJECT:
     survives("overloaded");
 }
 
+runs! { SUBJECT:
+    asks;
+    is_blocked;
+    approves;
+    finds;
+    gives_way(&CODEX);
+    waits(false);
+    is_fenced("home/.claude/projects");
+}
+
+bounds! { SUBJECT:
+    hang_mid: Idle(12);
+    runaway: Tokens(1000);
+}
+
 failures! { SUBJECT:
     rate: [RateLimited];
     rate_long: [RateLimited], lifts LONG_SECONDS;
     quota: [RateLimited], lifts QUOTA_SECONDS;
+    insufficient: [RateLimited, Auth];
     unauthorized: [Auth];
     forbidden: [Auth];
     no_model: [ModelUnavailable];
     billing: [Auth];
     context: [ContextExhausted];
+    stream_context: [ContextExhausted];
     bad_request: [Crashed, InvalidOutput];
     internal: [Overloaded];
     html: [Overloaded, Network];
+    unavailable: [Overloaded];
     overloaded: [Overloaded];
     hang_before: [Network];
     dropped: [Network];
@@ -28,5 +46,6 @@ failures! { SUBJECT:
     truncated: [Network, Overloaded];
     empty: [Network, Overloaded];
     stream_overloaded: [Overloaded];
+    stream_quota: [RateLimited, Auth];
     max_tokens: [ContextExhausted, InvalidOutput];
 }

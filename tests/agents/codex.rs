@@ -1,12 +1,27 @@
 //! Codex, by its `app-server`.
 
 use crate::bench::cases;
-use crate::bench::subjects::CODEX as SUBJECT;
+use crate::bench::subjects::{CLAUDE, CODEX as SUBJECT};
 
 features! { SUBJECT:
     reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
     resumes("rate");
     survives("truncated");
+}
+
+runs! { SUBJECT:
+    asks;
+    is_blocked;
+    approves;
+    finds;
+    gives_way(&CLAUDE);
+    waits(true);
+    is_fenced("home/.codex/sessions");
+}
+
+bounds! { SUBJECT:
+    hang_before: Idle(12);
+    runaway: Tokens(1000);
 }
 
 failures! { SUBJECT:
@@ -31,4 +46,8 @@ failures! { SUBJECT:
     stream_quota: [RateLimited, Auth];
     stream_context: [ContextExhausted];
     max_tokens: [ContextExhausted, InvalidOutput];
+}
+
+failures! { slow SUBJECT:
+    rate_long: [RateLimited], lifts LONG_SECONDS;
 }

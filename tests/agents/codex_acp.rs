@@ -4,16 +4,42 @@ use crate::bench::cases;
 use crate::bench::subjects::CODEX_ACP as SUBJECT;
 
 features! { SUBJECT:
-    reports_by_tool, plans, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
     resumes("unauthorized");
+    survives("truncated");
+}
+
+runs! { SUBJECT:
+    is_fenced("home/.codex/sessions");
+}
+
+bounds! { SUBJECT:
+    hang_before: Idle(15);
+    rate_long: Idle(15);
+    runaway: Tokens(1000);
 }
 
 failures! { SUBJECT:
     rate: [RateLimited];
     quota: [RateLimited], lifts QUOTA_SECONDS;
+    insufficient: [RateLimited, Auth];
     unauthorized: [Auth];
+    forbidden: [Auth];
     no_model: [ModelUnavailable];
+    billing: [Auth];
     context: [ContextExhausted];
+    bad_request: [Crashed, InvalidOutput];
+    internal: [Overloaded];
+    html: [Overloaded, Network];
+    unavailable: [Overloaded];
     overloaded: [Overloaded];
+    hang_mid: [Network];
     dropped: [Network];
+    malformed: [Network];
+    truncated: [Network];
+    empty: [Network];
+    stream_overloaded: [Overloaded];
+    stream_quota: [RateLimited, Auth];
+    stream_context: [ContextExhausted];
+    max_tokens: [ContextExhausted, InvalidOutput];
 }

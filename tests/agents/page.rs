@@ -39,14 +39,130 @@ const FAILURES: &[(&str, &str)] = &[
     ("empty", "an empty answer"),
 ];
 
+/// Why no test plays a row with an agent: agents, rows, and the reason as the page has it.
+const UNPLAYED: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["built-in on Ollama", "built-in on OpenAI's API", "claude-agent-acp", "codex-acp", "gemini", "opencode"],
+        &[
+            "asks a person",
+            "says that it is blocked",
+            "reviews",
+            "gives way at its limit",
+            "waits for its limit",
+            "works behind the fence",
+            "an endless loop",
+        ],
+        "played with claude and codex (some of it with the built-in agent): what the agent does for it, a call of one of \
+         our tools or an outcome, is in other rows, and the rest is ours",
+    ),
+    (
+        &["built-in on Ollama", "built-in on OpenAI's API"],
+        &["reports by command", "resumes a session"],
+        "it has no session to resume, and it is told to use its tools rather than the command",
+    ),
+    (
+        &["built-in on Ollama"],
+        &[
+            "rate",
+            "rate-long",
+            "quota",
+            "insufficient",
+            "billing",
+            "unauthorized",
+            "forbidden",
+            "context",
+            "stream-context",
+            "stream-overloaded",
+            "stream-quota",
+        ],
+        "a model on this machine has no account and no limits, and Ollama forgets what does not fit rather than refuse it",
+    ),
+    (
+        &["claude-agent-acp"],
+        &[
+            "survives a passing failure",
+            "rate-long",
+            "quota",
+            "insufficient",
+            "billing",
+            "forbidden",
+            "stream-context",
+            "max-tokens",
+            "bad-request",
+            "internal",
+            "html",
+            "unavailable",
+            "stream-overloaded",
+            "stream-quota",
+            "hang-before",
+            "hang-mid",
+            "malformed",
+            "truncated",
+            "empty",
+        ],
+        "not played: the adapter runs Claude Code and tells one of its few kinds of error, each of which is played once",
+    ),
+    (
+        &["codex", "codex-acp", "gemini", "opencode"],
+        &[
+            "html",
+            "reports by command",
+            "resumes a session",
+            "stops on request",
+            "keeps to a budget",
+            "survives a passing failure",
+            "quota",
+            "billing",
+            "forbidden",
+            "bad-request",
+            "no-model",
+            "context",
+            "stream-context",
+            "max-tokens",
+            "stream-overloaded",
+            "stream-quota",
+            "dropped",
+            "malformed",
+            "truncated",
+            "empty",
+        ],
+        "no result that holds yet: it was not played to its end, or ended otherwise than it should; the agent may repeat \
+         the request for minutes, and then the limits of silence and time of the attempt end it as `timed_out`",
+    ),
+];
+
+/// Returns the sign of a cell without a result, which leads to its reason below the table.
+fn unplayed(agent: &str, key: &str) -> String {
+    let found = UNPLAYED.iter().position(|(agents, rows, _)| agents.contains(&agent) && rows.contains(&key));
+    let number =
+        found.unwrap_or_else(|| panic!("nothing was seen of `{key}` with {agent}, and no reason is given why"));
+    format!("[{}]", number + 1)
+}
+
 fn row(name: &str, seen: &Seen, key: &str) -> String {
     let mut line = format!("| {name} |");
-    for features in seen.values() {
-        let cell = features.get(key).map_or("not tested", String::as_str);
+    for (agent, features) in seen {
+        let cell = features.get(key).cloned().unwrap_or_else(|| unplayed(agent, key));
         write!(line, " {cell} |").expect("written");
     }
     line.push('\n');
     line
+}
+
+/// Lists the reasons, by their numbers in the cells.
+fn reasons() -> String {
+    let lines = UNPLAYED.iter().enumerate().map(|(at, (.., why))| format!("{}. {why}\n", at + 1));
+    format!("\n{}\n", lines.collect::<String>())
+}
+
+#[test]
+fn every_reason_is_of_a_cell_that_was_not_seen() {
+    let seen = seen::read();
+    for (agents, rows, why) in UNPLAYED {
+        let unseen =
+            |row: &str| seen.iter().any(|(agent, all)| agents.contains(&agent.as_str()) && !all.contains_key(row));
+        assert!(rows.iter().all(|row| unseen(row)), "{why}");
+    }
 }
 
 /// Makes a table with a column for each agent; rows no agent was put through are left out.
@@ -83,6 +199,7 @@ fn the_page_says_what_the_tests_saw() {
     let page = std::fs::read_to_string(PAGE).expect("the page");
     let made = replace(&page, "features", &table("", &seen, &features));
     let made = replace(&made, "failures", &table("what the model does", &seen, FAILURES));
+    let made = replace(&made, "reasons", &reasons());
     if blessing() {
         std::fs::write(PAGE, made).expect("written");
     } else {

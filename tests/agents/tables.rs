@@ -18,10 +18,48 @@ macro_rules! features {
     };
 }
 
-/// Makes a test of each failure: the scenario, what it may be taken for, and the seconds until the limit lifts.
+/// Makes a test of each case of [`crate::bench::looping`], some with arguments.
+macro_rules! runs {
+    ($subject:ident: $($case:ident$(($($argument:expr),+))?;)*) => {
+        mod runs {
+            use super::*;
+            use crate::bench::looping;
+
+            $(
+                #[test]
+                fn $case() {
+                    looping::$case(&$subject $(, $($argument),+)?);
+                }
+            )*
+        }
+    };
+}
+
+/// Makes a test of each scenario in which the agent would go on for ever, or for too long: the limit that ends it.
+macro_rules! bounds {
+    ($subject:ident: $($name:ident: $bound:ident($number:expr);)*) => {
+        mod bounds {
+            use super::$subject;
+            use crate::bench::looping::{Bound, is_bounded};
+
+            $(
+                #[test]
+                fn $name() {
+                    is_bounded(&$subject, &stringify!($name).replace('_', "-"), Bound::$bound($number));
+                }
+            )*
+        }
+    };
+}
+
+/// Makes a test of each failure: the scenario, what it may be taken for, and the seconds until the limit lifts. Those
+/// that take more than a minute are `slow`, which is part of their name: `tests/run agents` plays them with
+/// `--all-agents` only.
 macro_rules! failures {
-    ($subject:ident: $($name:ident: [$($outcome:ident),+] $(, lifts $lifts:ident)?;)*) => {
-        mod failures {
+    (slow $($rest:tt)*) => { failures! { @slow $($rest)* } };
+    ($subject:ident: $($rest:tt)*) => { failures! { @failures $subject: $($rest)* } };
+    (@$module:ident $subject:ident: $($name:ident: [$($outcome:ident),+] $(, lifts $lifts:ident)?;)*) => {
+        mod $module {
             use super::$subject;
             use crate::bench::cases::{Failure, fails};
             use ralph_sidecar::domain::outcome::Outcome;

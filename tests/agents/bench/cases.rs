@@ -38,6 +38,13 @@ pub const FEATURES: &[&str] = &[
     "keeps to a budget",
     "survives a passing failure",
     "whole loop",
+    "asks a person",
+    "says that it is blocked",
+    "reviews",
+    "gives way at its limit",
+    "waits for its limit",
+    "works behind the fence",
+    "an endless loop",
 ];
 
 fn yes_or_no(is: bool) -> &'static str {
@@ -221,8 +228,7 @@ pub fn hears(subject: &'static Subject) {
 /// checkout is as it was.
 pub fn goes_through_the_whole_loop(subject: &'static Subject) {
     let bench = Bench::new(subject, "work");
-    let mut agent = (subject.configure)(&bench, &bench.url());
-    agent.models = subject.model.map(str::to_owned).into_iter().collect();
+    let agent = subject.agent(&bench, "work");
     let config = json!({
         "version": 1,
         "agents": { "worker": agent },

@@ -1,10 +1,11 @@
 //! A machine of its own for one agent: home, repository, mailbox, the model server, and our driver run on them.
 //!
 //! Reading order: [`Bench`] is the place, [`driving`] a turn of the driver, [`subjects`] the agents, [`cases`] what every
-//! agent is put through, [`seen`] the record of what came out, which `docs/agents.md` is made from.
+//! agent is put through, [`looping`] what the whole program is put through with it, [`seen`] the record of what came out, which `docs/agents.md` is made from.
 
 pub mod cases;
 pub mod driving;
+pub mod looping;
 mod recording;
 pub mod seen;
 pub mod subjects;
@@ -17,10 +18,10 @@ use driving::Driving;
 use ralph_sidecar::domain::inbox::{InboxKind, InboxMessage};
 use ralph_sidecar::domain::report::Report;
 use ralph_sidecar::infra::mailbox::{self, Envelope, deliver_to_inbox};
-use ralph_sidecar::protocol::config::Role;
+use ralph_sidecar::protocol::config::{AgentConfig, Role};
 use ralph_sidecar::protocol::drive::{Budget, DriveOrder};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use subjects::Subject;
 
@@ -75,11 +76,6 @@ impl Bench {
         self.base().join("mailbox")
     }
 
-    /// The base address of the scenario.
-    pub fn url(&self) -> String {
-        self.mock.url(&self.scenario, Self::RUN)
-    }
-
     /// Writes a file of the slot.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.slot().join(path);
@@ -118,7 +114,7 @@ impl Bench {
         std::fs::write(&prompt, "Write a greeting into hello.txt and report.\n").expect("a prompt");
         DriveOrder {
             name: self.subject.name.to_owned(),
-            agent: (self.subject.configure)(self, &self.url()),
+            agent: AgentConfig { models: Vec::new(), ..self.subject.agent(self, &self.scenario) },
             role: Role::Implementer,
             model: self.subject.model.map(str::to_owned),
             prompt,
@@ -153,32 +149,41 @@ impl Bench {
     /// printed, and fails the test unless it succeeds in time.
     #[track_caller]
     pub fn ralph(&self, arguments: &[&str], patience: Duration) -> String {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).arg("--in-process").current_dir(self.slot());
-        self.surround(&mut command);
-        command
-            .env("RALPH_STATE_HOME", self.base().join("ralph/state"))
-            .env("RALPH_CONFIG_HOME", self.base().join("ralph/config"))
-            .env("RALPH_ENGINE_IDLE_SECONDS", "1");
+        let (status, printed) = self.try_ralph(arguments, patience);
+        assert!(status.success(), "{arguments:?}: {status}\n{printed}");
+        printed
+    }
+
+    /// As [`Self::ralph`], with whatever exit status; fails the test only when it does not end in time.
+    #[track_caller]
+    pub fn try_ralph(&self, arguments: &[&str], patience: Duration) -> (ExitStatus, String) {
+        let mut command = self.command(arguments);
+        command.arg("--in-process");
         let out = self.base().join("printed");
         let file = std::fs::File::create(&out).expect("a file");
-        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file);
+        command.stdout(file.try_clone().expect("a file")).stderr(file);
         let mut child = command.spawn().expect("the program starts");
         let (pid, (sender, ended)) = (child.id(), std::sync::mpsc::channel());
         std::thread::spawn(move || sender.send(child.wait()));
         let status = ended.recv_timeout(patience);
         let printed = std::fs::read_to_string(&out).unwrap_or_default();
-        match status {
-            Ok(status) => {
-                let status = status.expect("it ended");
-                assert!(status.success(), "{arguments:?}: {status}\n{printed}");
-            }
-            Err(_) => {
-                leftovers::kill(self.base());
-                panic!("{arguments:?} ({pid}) did not end within {patience:?}\n{printed}");
-            }
-        }
-        printed
+        let Ok(status) = status else {
+            leftovers::kill(self.base());
+            panic!("{arguments:?} ({pid}) did not end within {patience:?}\n{printed}");
+        };
+        (status.expect("it ended"), printed)
+    }
+
+    /// Returns a command of our program in the slot, as a person would give it in their checkout.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(self.slot()).stdin(Stdio::null());
+        self.surround(&mut command);
+        command
+            .env("RALPH_STATE_HOME", self.base().join("ralph/state"))
+            .env("RALPH_CONFIG_HOME", self.base().join("ralph/config"))
+            .env("RALPH_ENGINE_IDLE_SECONDS", "1");
+        command
     }
 
     /// Gives a command this place and nothing of the machine's.

@@ -15,11 +15,19 @@ pub struct Subject {
     pub model: Option<&'static str>,
     /// Whether its model counts the tokens of each request, rather than naming the same number each time.
     pub counted: bool,
-    /// Writes the agent's own settings and returns ours.
-    pub configure: fn(&Bench, &str) -> AgentConfig,
+    /// Writes the agent's own settings for a program and an address, and returns ours.
+    pub configure: fn(&Bench, &str, &str) -> AgentConfig,
 }
 
 impl Subject {
+    /// Configures the agent for a scenario of the bench's model server.
+    pub fn agent(&self, bench: &Bench, scenario: &str) -> AgentConfig {
+        let program = self.program().display().to_string();
+        let mut agent = (self.configure)(bench, &program, &bench.mock.url(scenario, Bench::RUN));
+        agent.models = self.model.map(str::to_owned).into_iter().collect();
+        agent
+    }
+
     /// Returns the agent's program.
     pub fn program(&self) -> PathBuf {
         let Some(variable) = self.variable else { return PathBuf::from(super::PROGRAM) };
@@ -33,9 +41,9 @@ pub const CLAUDE: Subject = Subject {
     variable: Some("RALPH_TEST_CLAUDE"),
     model: Some("claude-sonnet-4-5"),
     counted: false,
-    configure: |bench, url| AgentConfig {
+    configure: |bench, program, url| AgentConfig {
         kind: AgentKind::Claude,
-        command: vec![bench.program.display().to_string()],
+        command: vec![program.into()],
         env: anthropic(bench, url),
         ..AgentConfig::default()
     },
@@ -46,9 +54,9 @@ pub const CODEX: Subject = Subject {
     variable: Some("RALPH_TEST_CODEX"),
     model: Some("mock-model"),
     counted: false,
-    configure: |bench, url| AgentConfig {
+    configure: |bench, program, url| AgentConfig {
         kind: AgentKind::Codex,
-        command: vec![bench.program.display().to_string()],
+        command: vec![program.into()],
         env: openai(bench, url),
         ..AgentConfig::default()
     },
@@ -59,7 +67,7 @@ pub const OPENCODE: Subject = Subject {
     variable: Some("RALPH_TEST_OPENCODE"),
     model: None,
     counted: false,
-    configure: |bench, url| {
+    configure: |bench, program, url| {
         let settings = json!({
             "provider": { "mock": {
                 "npm": "@ai-sdk/openai-compatible",
@@ -76,7 +84,7 @@ pub const OPENCODE: Subject = Subject {
         let switches = ["OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_PURE"];
         AgentConfig {
             kind: AgentKind::Acp,
-            command: vec![bench.program.display().to_string(), "acp".into()],
+            command: vec![program.into(), "acp".into()],
             env: switches.map(|name| (name.to_owned(), "1".to_owned())).into(),
             ..AgentConfig::default()
         }
@@ -88,11 +96,11 @@ pub const GEMINI: Subject = Subject {
     variable: Some("RALPH_TEST_GEMINI"),
     model: None,
     counted: false,
-    configure: |bench, url| {
+    configure: |bench, program, url| {
         let settings = json!({
             "security": { "auth": { "selectedType": "gemini-api-key" } },
             "privacy": { "usageStatisticsEnabled": false },
-            "general": { "enableAutoUpdate": false },
+            "general": { "enableAutoUpdate": false, "maxAttempts": 1 },
         });
         bench.settings("home/.gemini/settings.json", &settings.to_string());
         let env = [
@@ -103,7 +111,7 @@ pub const GEMINI: Subject = Subject {
         ];
         AgentConfig {
             kind: AgentKind::Acp,
-            command: [&bench.program.display().to_string(), "--acp", "-m", "gemini-2.5-pro"].map(str::to_owned).into(),
+            command: [program, "--acp", "-m", "gemini-2.5-pro"].map(str::to_owned).into(),
             env: owned(&env),
             ..AgentConfig::default()
         }
@@ -115,9 +123,9 @@ pub const CLAUDE_AGENT_ACP: Subject = Subject {
     variable: Some("RALPH_TEST_CLAUDE_AGENT_ACP"),
     model: None,
     counted: false,
-    configure: |bench, url| AgentConfig {
+    configure: |bench, program, url| AgentConfig {
         kind: AgentKind::Acp,
-        command: vec![bench.program.display().to_string()],
+        command: vec![program.into()],
         env: anthropic(bench, url),
         ..AgentConfig::default()
     },
@@ -128,9 +136,9 @@ pub const CODEX_ACP: Subject = Subject {
     variable: Some("RALPH_TEST_CODEX_ACP"),
     model: None,
     counted: false,
-    configure: |bench, url| AgentConfig {
+    configure: |bench, program, url| AgentConfig {
         kind: AgentKind::Acp,
-        command: vec![bench.program.display().to_string()],
+        command: vec![program.into()],
         env: openai(bench, url),
         ..AgentConfig::default()
     },
@@ -142,7 +150,7 @@ pub const OLLAMA: Subject = Subject {
     variable: None,
     model: Some("mock-model"),
     counted: true,
-    configure: |_, url| AgentConfig {
+    configure: |_, _, url| AgentConfig {
         kind: AgentKind::BuiltIn,
         url: Some(format!("{url}/api")),
         ..AgentConfig::default()
@@ -155,7 +163,7 @@ pub const OPENAI: Subject = Subject {
     variable: None,
     model: Some("mock-model"),
     counted: false,
-    configure: |_, url| AgentConfig {
+    configure: |_, _, url| AgentConfig {
         kind: AgentKind::BuiltIn,
         // Beside `/v1` it would find Ollama, and rather speak to that.
         url: Some(format!("{url}/openai")),

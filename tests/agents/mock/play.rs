@@ -30,8 +30,8 @@ pub struct Play {
     pub steps: Vec<Step>,
     /// Whether the steps are repeated for ever.
     pub endless: bool,
-    /// Whether a planner plans and a reviewer approves instead.
-    pub by_role: bool,
+    /// What a reviewer plays instead, where a planner plans.
+    pub by_role: Option<&'static str>,
 }
 
 /// What the file of `write` and its kin holds.
@@ -52,8 +52,8 @@ impl Play {
     pub fn of_role(self, request: &Request) -> Self {
         let offers = |tool: &str| request.tools.iter().any(|offered| offered.name.ends_with(tool));
         let name = match self.by_role {
-            true if offers("submit_plan") => "plan",
-            true if offers("submit_review") => "approve",
+            Some(_) if offers("submit_plan") => "plan",
+            Some(review) if offers("submit_review") => review,
             _ => return self,
         };
         Self::named(name).unwrap_or(self)
@@ -61,7 +61,7 @@ impl Play {
 
     /// Makes a play of steps that are done once.
     pub fn once(steps: Vec<Step>) -> Self {
-        Self { steps, endless: false, by_role: false }
+        Self { steps, endless: false, by_role: None }
     }
 
     /// Returns the play of the name.
@@ -76,7 +76,8 @@ impl Play {
             "shell" => vec![Step::Shell("echo out-of-the-shell".to_owned())],
             "mcp" => vec![write(), finished()],
             // What the role is for: see [`Self::of_role`].
-            "work" => return Some(Self { by_role: true, ..Self::named("mcp")? }),
+            "work" => return Some(Self { by_role: Some("approve"), ..Self::named("mcp")? }),
+            "criticised" => return Some(Self { by_role: Some("findings"), ..Self::named("mcp")? }),
             "plan" => vec![report("submit_plan", plan())],
             "plan-command" => vec![Step::Shell(format!(
                 "printf '%s' '{}' | ralph-sidecar report submit-plan -",

@@ -2,7 +2,7 @@
 //!
 //! | name | what happens |
 //! | --- | --- |
-//! | a play: `ok write silent shell mcp plan plan-command reports work finished blocked ask approve findings slow runaway glutton repair` | see [`Play::named`] |
+//! | a play: `ok write silent shell mcp plan plan-command reports work criticised finished blocked ask approve findings slow runaway glutton repair` | see [`Play::named`] |
 //! | `script` | the steps posted to `/script/RUN` |
 //! | a fault, of [`super::fault::FAULTS`] | every request fails so |
 //! | `fail.N.FAULT[.PLAY]` | the first N turns fail, then the play goes on (`write` by default) |

@@ -178,6 +178,8 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "authentication",
                 "authenticate",
                 "credit balance",
+                "insufficient credits",
+                "does not have permission",
                 "billing",
                 "invalid x-api-key",
                 "payment required",
@@ -191,6 +193,10 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "at capacity",
                 "high demand",
                 "service unavailable",
+                "temporarily unavailable",
+                "try again later",
+                "bad gateway",
+                "gateway time",
                 "internal server error",
                 "server-side issue",
             ],
@@ -302,6 +308,10 @@ impl Told {
     fn vague(&self) -> Option<Class> {
         let mut found = None;
         self.visit(&mut |fields| {
+            // opencode names every error of a provider so, and repeats those that pass by itself.
+            if fields.get("errorName").is_some_and(|name| name == "APIError") {
+                found = found.or_else(|| agent(Outcome::InvalidOutput));
+            }
             let words = CLASS_FIELDS.iter().filter_map(|name| fields.get(*name)?.as_str());
             found = found.or_else(|| words.map(plain).find_map(|word| class_of_vague_word(&word)));
         });

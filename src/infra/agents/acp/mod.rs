@@ -186,6 +186,7 @@ async fn converse(turn: &mut Turn<'_>, launch: &Launch, open: &mut Opened) -> Re
     let models = Models::of_session(&answer);
     open.model = models.current.clone();
     choose_model(turn, &session, &models, open).await?;
+    leave_sandbox(turn, &session, &answer).await?;
     let started = AgentLine::Started {
         command: launch.shown(),
         session: Some(session.clone()),
@@ -223,7 +224,7 @@ async fn open_session(turn: &mut Turn<'_>, abilities: &Value) -> Result<(String,
             turn.muted = true;
             let waited = turn.wait(&mut asked, Some(turn.around.limits.open)).await;
             turn.muted = false;
-            turn.updates.begin_turn();
+            turn.updates.begin_session();
             match waited {
                 Waited::Answered(Err(RpcError { gone: false, message, .. })) => {
                     turn.session
@@ -288,6 +289,26 @@ async fn choose_model(turn: &mut Turn<'_>, session: &str, models: &Models, open:
             open.model = Some(name);
             Ok(())
         }
+    }
+}
+
+/// Turns the agent's own sandbox off where our fence holds it, and where it lets it be turned off.
+async fn leave_sandbox(turn: &mut Turn<'_>, session: &str, answer: &Value) -> Result<(), Ending> {
+    let Some((option, value)) = turn.program.without_sandbox().filter(|_| turn.session.order().fenced) else {
+        return Ok(());
+    };
+    let mut options = answer["configOptions"].as_array().into_iter().flatten();
+    let values = options.find(|offered| offered["id"] == option).and_then(|offered| offered["options"].as_array());
+    if !values.into_iter().flatten().any(|offered| offered["value"] == value) {
+        return Ok(());
+    }
+    let mut asked = turn.link.set_option(session, option, value);
+    match turn.wait(&mut asked, Some(turn.around.limits.open)).await {
+        Waited::Answered(Err(error)) if !error.gone => {
+            turn.session.note(format!("the agent's own sandbox stays on: {}", Told::by_error(&error).words));
+            Ok(())
+        }
+        waited => settled(turn, waited).await.map(|_| ()),
     }
 }
 

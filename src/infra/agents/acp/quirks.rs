@@ -3,7 +3,7 @@
 //!
 //! | agent | quirk |
 //! | --- | --- |
-//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; it takes 2 s to end with its input |
+//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; its own sandbox does not work inside ours; it takes 2 s to end with its input |
 //! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code |
 //! | opencode 1.18.33 | errors name only the class of its own error; tells editors of each edit by `fs/write_text_file`, offered or not, and writes the file itself; a refusal costs pages of its own source on its other stream |
 //! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
@@ -52,6 +52,12 @@ impl Program {
             Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
             Self::Codex | Self::Other => &[],
         }
+    }
+
+    /// The option of a session, and its value, that turns the agent's own sandbox off, which keeps its shell from
+    /// reporting and fails inside ours.
+    pub fn without_sandbox(self) -> Option<(&'static str, &'static str)> {
+        (self == Self::Codex).then_some(("mode", "agent-full-access"))
     }
 
     /// Tells whether a request that was not offered only tells us of what the agent does itself.

@@ -228,7 +228,8 @@ impl<'a> Turn<'a> {
     fn count(&mut self) {
         let told = self.updates.usage();
         let mut usage = self.counted;
-        usage.input_tokens = usage.input_tokens.max(told.input_tokens);
+        // What a window held was read or written; what the agent itself counts is told apart.
+        usage.input_tokens = usage.input_tokens.max(told.input_tokens.saturating_sub(usage.output_tokens));
         usage.usd = told.usd.or(usage.usd);
         self.session.used(usage);
         if self.over.is_none()

@@ -36,8 +36,13 @@ pub(super) struct Updates {
     /// The last words it said.
     pub words: String,
     in_words: bool,
-    /// Tokens in its window at most, and what the session cost so far.
+    /// Tokens the request of now read at least: the most its window held.
     window: u64,
+    /// Tokens that the requests before it read at least.
+    read: u64,
+    /// A tool call began since the window was told: the next word about the window is of another request.
+    began: bool,
+    /// What the session cost so far.
     usd: Option<f64>,
 }
 
@@ -86,7 +91,7 @@ impl Updates {
                 vec![AgentLine::Steps { steps: steps_of(&update["entries"]) }]
             }
             "usage_update" => {
-                self.window = self.window.max(update["used"].as_u64().unwrap_or(0));
+                self.window_holds(update["used"].as_u64().unwrap_or(0));
                 let cost = &update["cost"];
                 if cost["currency"].as_str().is_none_or(|currency| currency.eq_ignore_ascii_case("usd")) {
                     self.usd = cost["amount"].as_f64().filter(|usd| usd.is_finite() && *usd >= 0.0).or(self.usd);
@@ -107,10 +112,19 @@ impl Updates {
         Some(AgentLine::Raw { text: clipped(message, RAW_LIMIT) })
     }
 
-    /// Returns what was used, as far as updates tell: the most its window held, which is the least it can have read,
-    /// and the cost.
+    /// Takes in what the window holds. Every request reads its whole window, and a tool call stands between two.
+    fn window_holds(&mut self, tokens: u64) {
+        if std::mem::take(&mut self.began) {
+            self.read = self.read.saturating_add(self.window);
+            self.window = tokens;
+        } else {
+            self.window = self.window.max(tokens);
+        }
+    }
+
+    /// Returns what was used, as far as updates tell: the least its requests can have read, and the cost.
     pub fn usage(&self) -> Usage {
-        Usage { input_tokens: self.window, usd: self.usd, ..Usage::default() }
+        Usage { input_tokens: self.read.saturating_add(self.window), usd: self.usd, ..Usage::default() }
     }
 
     /// The tool calls that are on.
@@ -129,7 +143,13 @@ impl Updates {
         tool
     }
 
-    /// Forgets what the agent did before, as a session that is told again, or a turn that ended.
+    /// Forgets what the agent did in an earlier session that was told again, with what that read.
+    pub fn begin_session(&mut self) {
+        (self.window, self.read, self.began) = (0, 0, false);
+        self.begin_turn();
+    }
+
+    /// Forgets what the agent did before, as a turn that ended.
     pub fn begin_turn(&mut self) {
         self.tools.clear();
         self.words.clear();
@@ -153,6 +173,7 @@ impl Updates {
         if self.ended.contains(id) {
             return None;
         }
+        self.began |= !self.tools.contains_key(id);
         let tool = self.tools.entry(id.to_owned()).or_default();
         tool.take_in(update);
         let status = match text_of(&update["status"]) {

@@ -11,7 +11,7 @@ fn ended(code: i32, message: &str, data: Value) -> Ending {
 
 #[test]
 fn errors_of_each_agent_have_their_outcome() {
-    use Outcome::{Auth, ContextExhausted, Crashed, ModelUnavailable, Network, Overloaded, RateLimited};
+    use Outcome::{Auth, ContextExhausted, Crashed, InvalidOutput, ModelUnavailable, Network, Overloaded, RateLimited};
     let kind = |kind: &str| json!({ "errorKind": kind });
     let codex = |info: Value| json!({ "message": "it failed", "codexErrorInfo": info });
     let zed = |info: Value| json!({ "codex_error_info": info });
@@ -56,7 +56,11 @@ fn errors_of_each_agent_have_their_outcome() {
             "Internal error: Cannot connect to API: The socket connection was closed",
             opencode("APIError"),
         ),
-        (Overloaded, -32603, "Internal error: boom", opencode("APIError")),
+        (InvalidOutput, -32603, "Internal error: boom", opencode("APIError")),
+        (Auth, -32603, "Internal error: Insufficient credits. Add more credits to go on.", opencode("APIError")),
+        (Auth, -32603, "Internal error: Your account does not have permission to use this.", opencode("APIError")),
+        (Overloaded, -32603, "Internal error: The service is temporarily unavailable.", opencode("APIError")),
+        (Overloaded, -32603, "Internal error: Bad Gateway: <html>", opencode("APIError")),
         (Auth, -32603, "Internal error: no", opencode("ProviderAuthError")),
         (Crashed, -32603, "Internal error: what", opencode("UnknownError")),
         // gemini, whose code is a status, and whose message is a body.

@@ -104,6 +104,31 @@ fn the_last_words_begin_anew_after_work() {
     assert_eq!((updates.words.as_str(), updates.active), ("", false));
 }
 
+/// Takes in a word about the window.
+fn window(updates: &mut Updates, used: u64) -> u64 {
+    heard(updates, &json!({ "sessionUpdate": "usage_update", "used": used, "size": 9 }));
+    updates.usage().input_tokens
+}
+
+#[test]
+fn every_request_reads_its_window_and_a_tool_call_stands_between_two() {
+    let mut updates = Updates::default();
+    let calls = |updates: &mut Updates, id: &str, kind: &str| {
+        heard(updates, &json!({ "sessionUpdate": kind, "toolCallId": id, "status": "in_progress", "title": "t" }));
+    };
+    assert_eq!([10, 12, 11].map(|used| window(&mut updates, used)), [10, 12, 12], "one request says it twice");
+    calls(&mut updates, "a", "tool_call");
+    calls(&mut updates, "b", "tool_call");
+    calls(&mut updates, "a", "tool_call_update");
+    assert_eq!([20, 21].map(|used| window(&mut updates, used)), [32, 33], "calls at once are of one request");
+    calls(&mut updates, "b", "tool_call_update");
+    assert_eq!(window(&mut updates, 5), 33, "news of a call is no call");
+    calls(&mut updates, "c", "tool_call");
+    assert_eq!(window(&mut updates, 5), 38, "a window that was emptied is read all the same");
+    updates.begin_session();
+    assert_eq!(updates.usage().input_tokens, 0, "what is told again was read before");
+}
+
 #[test]
 fn usage_is_the_most_of_the_window_and_the_last_cost_in_dollars() {
     let mut updates = Updates::default();
