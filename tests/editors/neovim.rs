@@ -36,12 +36,9 @@ pub fn play_plugin(variable: &str) {
     let world = play_in_world(variable, "plugin", World::bring_to_review);
     assert_eq!(world.read("talk.sh").matches("Hello, $1!").count(), 1, "what was accepted and saved");
     assert!(world.read("talk.sh").contains("echo \"Bye\""), "what was rejected");
-    let marks: Vec<Value> = world.status()["tasks"][0]["hunks"]
-        .as_array()
-        .expect("hunks")
-        .iter()
-        .map(|hunk| hunk["mark"].clone())
-        .collect();
+    let status = world.status();
+    let hunks = status["proposals"][0]["hunks"].as_array().expect("a proposal that is not done");
+    let marks: Vec<&Value> = hunks.iter().map(|hunk| &hunk["state"]).collect();
     assert_eq!(marks, ["accepted", "rejected"]);
     world.wait_for_end_of_engine();
 }
