@@ -65,6 +65,13 @@ const CACHES: [(&str, &str, &str, &[&str], &str); 17] = [
     ("ccache", "CCACHE_DIR", ".ccache", &[""], "results of compilers"),
 ];
 
+/// Where build tools put results when they are told to: there is no such place otherwise.
+const BUILDS: [(&str, &str); 3] = [
+    ("CARGO_TARGET_DIR", "a target folder that several checkouts share"),
+    ("CARGO_BUILD_TARGET_DIR", "a target folder that several checkouts share"),
+    ("SCCACHE_DIR", "results of compilers"),
+];
+
 /// In place of a program: what is missing is not made.
 const NEVER: &str = "/";
 
@@ -100,6 +107,8 @@ pub fn allowed(agent: Option<&AgentConfig>, env: &BTreeMap<String, String>) -> V
         let make = program.is_empty() || is_installed(program, env);
         rows.extend(parts.iter().map(|part| Allowed { path: join(&base, part), kind: Kind::Habit, make, why }));
     }
+    let builds = BUILDS.iter().filter_map(|(variable, why)| Some((set(variable)?, *why)));
+    rows.extend(builds.map(|(path, why)| Allowed { path, kind: Kind::Habit, make: true, why }));
     let Some(agent) = agent else { return rows };
     let names = program_names(agent);
     for (program, variable, default, why) in SESSIONS.iter().filter(|row| names.iter().any(|name| name.contains(row.0)))
@@ -158,11 +167,17 @@ mod tests {
         let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let agent = |kind, line: &[&str]| AgentConfig { kind, command: words(line), ..AgentConfig::default() };
         let home = [("HOME", "/h")];
-        let moved = [("HOME", "/h"), ("CODEX_HOME", "/c"), ("XDG_DATA_HOME", "/d"), ("CARGO_HOME", "/k")];
+        let moved = [
+            ("HOME", "/h"),
+            ("CODEX_HOME", "/c"),
+            ("XDG_DATA_HOME", "/d"),
+            ("CARGO_HOME", "/k"),
+            ("CARGO_TARGET_DIR", "/t"),
+        ];
         let cases: [Case; 6] = [
             (agent(AgentKind::Claude, &[]), &home, &["/h/.claude", "/h/.claude.json"], &["/h/.codex"]),
             (agent(AgentKind::Codex, &[]), &home, &["/h/.codex", "/h/.cargo/registry"], &["/h/.claude", "/h/.cargo"]),
-            (agent(AgentKind::Codex, &[]), &moved, &["/c", "/k/registry"], &["/h/.codex", "/h/.cargo/registry"]),
+            (agent(AgentKind::Codex, &[]), &moved, &["/c", "/k/registry", "/t"], &["/h/.codex", "/h/.cargo/registry"]),
             (
                 agent(AgentKind::Acp, &["/opt/bin/opencode", "acp"]),
                 &moved,
