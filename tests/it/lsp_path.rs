@@ -56,6 +56,7 @@ fn start(client: &str) -> (Editor, TempDir) {
         "textDocument/publishDiagnostics",
         "workspace/codeLens/refresh",
         "window/showMessage",
+        "ralph/runEnded",
         "window/workDoneProgress/create",
         "$/progress",
     ] {

@@ -18,7 +18,7 @@ told 'check.sh' || exit 7
 echo more >> work.txt; finished"#;
     let stage = protected(script);
     let (ran, status) = stage.run(&[]);
-    ran.exits(0).says(&["liar: attempt 1 protected_path: it changed protected paths: check.sh"]);
+    ran.exits(0).says(&["liar: attempt 1 changed a protected file: it changed protected paths: check.sh"]);
     assert_eq!(status.outcomes("liar"), ["protected_path", "verified"]);
     let prompt = stage.sandbox.prompt("liar", 2);
     assert!(prompt.contains("you changed paths that are protected: check.sh"), "{prompt}");
@@ -58,7 +58,7 @@ echo w > work.txt; finished"#;
 fn writes_into_the_checkout_and_the_user_did_it() {
     let stage = Stage::new(&["test -f work.txt"], "echo w > work.txt; echo gotcha >> @ROOT@/a.txt; finished");
     let (ran, status) = stage.run(&[]);
-    ran.exits(10).says(&["leaked", "a.txt"]);
+    ran.exits(10).says(&["changed something outside its worktree", "a.txt"]);
     assert_eq!(status.outcomes("liar"), ["leaked"]);
     assert_eq!(status.options("liar"), ["It was me", "It was the agent", "Leave it"]);
     assert!(status.proposal("liar").is_none());

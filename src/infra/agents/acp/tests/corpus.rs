@@ -85,13 +85,14 @@ fn play(name: &str, text: &str) -> Played {
 
 #[test]
 fn each_recording_ends_as_what_happened_to_it() {
-    use Outcome::{Auth, ContextExhausted, ModelUnavailable, Network, Overloaded, RateLimited};
+    use Outcome::{Auth, ContextExhausted, InvalidOutput, ModelUnavailable, Network, Overloaded, RateLimited};
     let failures = [
         ("auth", Auth),
         ("billing", Auth),
         ("context", ContextExhausted),
         ("dropped", Network),
-        ("error", Overloaded),
+        // A refusal without a class or a word that tells.
+        ("error", InvalidOutput),
         ("limit", RateLimited),
         ("model", ModelUnavailable),
         ("overload", Overloaded),
