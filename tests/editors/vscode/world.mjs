@@ -47,6 +47,8 @@ export class World {
       RALPH_ENGINE_IDLE_SECONDS: '0', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null',
       GIT_AUTHOR_NAME: 'Ada', GIT_AUTHOR_EMAIL: 'ada@example.org', GIT_COMMITTER_NAME: 'Ada',
       GIT_COMMITTER_EMAIL: 'ada@example.org', EXTENSIONS_GALLERY: '{}',
+      // The setting that names it may come after the extension has started.
+      PATH: `${dirname(PROGRAM)}:${process.env.PATH}`,
     };
   }
 
