@@ -209,6 +209,39 @@ async fn a_second_turn_is_adopted_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_adopted_agent_that_ended_without_a_word_is_asked_once_more() {
+    // Once the work was committed for good, the engine before this one had judged it.
+    for judged in [false, true] {
+        let shared = driven("a%1");
+        let mut first = open(&shared).await;
+        assert_eq!(first.run().await, RunEndReason::Finished);
+        let mut journal = first.journal();
+        let started =
+            journal.iter().position(|event| matches!(event, Event::AgentStarted { .. })).expect("it was started");
+        journal.truncate(started + 1);
+        let again = driven("a%1");
+        *again.events.lock().expect("events") = journal;
+        *again.report.lock().expect("report") = None;
+        let transcript = ends(with_session("s1"), Vec::new()).lines.iter().map(|line| line.write() + "\n").collect();
+        again.files.lock().expect("files").insert(attempts().join("1/transcript.log"), transcript);
+        if judged {
+            let kept = shared.files.lock().expect("files").clone().into_iter();
+            let kept = kept.filter(|(path, _)| path.display().to_string().contains("/1/work-"));
+            again.files.lock().expect("files").extend(kept);
+        }
+        again.adoptable.store(true, Ordering::SeqCst);
+        again.play("implementer", ends(with_session("s1"), vec![finished()]));
+        let mut second = open(&again).await;
+        second.taken_up().await;
+        let expected = if judged { (Outcome::Incomplete, 0) } else { (Outcome::Verified, 1) };
+        assert_eq!((second.ends()[0].outcome, second.count("start agent")), expected);
+        if !judged {
+            assert!(again.position("commit slot-1") < again.position("start agent"), "{:#?}", again.log());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn protected_paths_are_put_back_after_a_limit_too() {
     let shared = driven("a");
     let config = json!({ "agents": { "one": { "kind": "claude" } }, "verify": ["check"], "protect": ["f"] });
