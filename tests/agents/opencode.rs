@@ -20,10 +20,10 @@ runs! { SUBJECT:
 }
 
 bounds! { SUBJECT:
-    rate_long: Idle(20);
-    hang_before: Idle(20);
-    hang_mid: Idle(20);
-    empty: Idle(20);
+    rate_long: Idle(30);
+    hang_before: Idle(30);
+    hang_mid: Idle(30);
+    empty: Idle(30);
     runaway: Time(45);
 }
 

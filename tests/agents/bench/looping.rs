@@ -267,14 +267,17 @@ pub fn is_bounded(subject: &'static Subject, scenario: &str, bound: Bound) {
 pub fn runs_out_of_time(subject: &'static Subject, seconds: u64) {
     let bench = Bench::new(subject, "script");
     let write = Step::Write { path: FILE.into(), text: GREETING.into() };
-    // Claude Code refuses to wait by a `sleep` alone.
-    bench.mock.script(Bench::RUN, &[write, Step::Shell("while :; do sleep 1; done".into())]);
+    // Claude Code refuses to wait by a `sleep` alone, codex waits for no command longer than some seconds, and gemini
+    // gives up where one is repeated.
+    let wait = |number: u32| Step::Shell(format!("n={number}; for second in 1 2 3; do sleep 1; done"));
+    let steps: Vec<Step> = std::iter::once(write).chain((1..100).map(wait)).collect();
+    bench.mock.script(Bench::RUN, &steps);
     let limits = json!({ "limits": { "attempts": 1, "attempt_seconds": seconds } });
     settle(&bench, &[("worker", subject, "script")], &greets(), &limits);
     let ran = run(&bench);
     assert_eq!(ran.attempts(), [("worker", "timed_out")], "{}", ran.shown());
     assert!(ran.detail().contains("wall timeout"), "{}", ran.shown());
-    assert_eq!(bench.mock.turns(Bench::RUN), 2, "it had written and was in its shell: {}", ran.shown());
+    assert!(bench.mock.turns(Bench::RUN) >= 2, "it had written and was in its shell: {}", ran.shown());
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         bench.surround(git.args(arguments).current_dir(bench.slot()));

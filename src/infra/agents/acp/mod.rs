@@ -104,7 +104,7 @@ async fn run(session: &mut Session, around: &Surroundings) -> Ending {
     let order = session.order();
     let program = Program::of(order.agent.command.iter().map(String::as_str));
     let mut env = order.agent.env.clone();
-    for (name, value) in program.environment() {
+    for (name, value) in program.environment().iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
         env.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
     }
     let launch = Launch { argv: order.agent.command.clone(), env, without: Vec::new() };

@@ -3,7 +3,7 @@
 //!
 //! | agent | quirk |
 //! | --- | --- |
-//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; its own sandbox does not work inside ours; it takes 2 s to end with its input |
+//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; its own sandbox does not work inside ours; its shell forgets our PATH, unless it is told not to; it takes 2 s to end with its input |
 //! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code, or 500 whatever it was; an answer that breaks off comes as `end_turn`; tells its tokens in `_meta` |
 //! | opencode 1.18.33 | errors name only the class of its own error; an answer that breaks off is asked for again without end; tells editors of each edit by `fs/write_text_file`, offered or not, and writes the file itself; a refusal costs pages of its own source on its other stream |
 //! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
@@ -44,7 +44,7 @@ impl Program {
         Self::Other
     }
 
-    /// Variables it is started with, unless the configuration sets them.
+    /// Variables it is started with, unless the configuration or the user's environment sets them.
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
             // The slot is a copy of what its user has trusted, and nobody is there to be asked.
@@ -52,7 +52,9 @@ impl Program {
             Self::OpenCode => &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
             // Else it hides the tools of servers behind a search.
             Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
-            Self::Codex | Self::Other => &[],
+            // A login shell would set PATH anew, without our program in it.
+            Self::Codex => &[("CODEX_CONFIG", r#"{"allow_login_shell":false}"#)],
+            Self::Other => &[],
         }
     }
 

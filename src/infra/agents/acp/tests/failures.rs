@@ -75,7 +75,12 @@ fn errors_of_each_agent_have_their_outcome() {
         (Overloaded, 500, "please log in to the status page", json!(null)),
         (Network, 500, "exception TypeError: fetch failed sending request", json!(null)),
         (ModelUnavailable, 500, "models/gemini-x is not found for API version v1beta.", json!(null)),
-        (ContextExhausted, 400, "The input token count (2) exceeds the maximum number of tokens allowed (1).", json!(null)),
+        (
+            ContextExhausted,
+            400,
+            "The input token count (2) exceeds the maximum number of tokens allowed (1).",
+            json!(null),
+        ),
         (ContextExhausted, 400, "The input token count exceeds the maximum context length", json!(null)),
         (Crashed, 400, "Bad Request", json!(null)),
         // Bodies of providers within the data.

@@ -99,8 +99,10 @@ fn gemini_hides_an_answer_that_broke_off() {
 
 #[test]
 fn opencode_is_stuck_when_its_messages_follow_each_other_without_end() {
-    let message = |id: usize| json!({ "sessionUpdate": "agent_message_chunk", "messageId": format!("m{id}"),
-        "content": { "type": "text", "text": "It begins" } });
+    let message = |id: usize| {
+        json!({ "sessionUpdate": "agent_message_chunk", "messageId": format!("m{id}"),
+        "content": { "type": "text", "text": "It begins" } })
+    };
     let tool = json!({ "sessionUpdate": "tool_call_update", "toolCallId": "1", "status": "completed" });
     let (mut updates, mut signs) = (Updates::default(), Signs::default());
     for id in 1..UNFINISHED {
