@@ -376,6 +376,12 @@ impl Actor {
                     drop(order);
                 });
             }
+            Effect::CheckPart { task } => {
+                tokio::spawn(async move {
+                    attempt::check_part(context, task).await;
+                    drop(order);
+                });
+            }
             Effect::CheckUnion => {
                 tokio::spawn(attempt::check_union(context));
             }
