@@ -91,6 +91,8 @@ pub fn task(id: &str, title: &str, state: LiveState, why: &str) -> TaskView {
         proposal: None,
         questions: Vec::new(),
         used: Usage::default(),
+        landed: None,
+        landable: false,
     }
 }
 

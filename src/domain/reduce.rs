@@ -17,6 +17,7 @@
 //! ready        its budget is used up          DecisionRaised                          blocked
 //! blocked      answered                       DecisionAnswered, TaskRequeued          ready
 //! review       every hunk decided, on disk    TaskDone                                done
+//! done         landed                         Landed                                  done, in a commit
 //! review       rejected                       HunksMarked, ProposalStale (others)     review; dependents stale
 //! review       sent back                      TaskRequeued, ProposalStale (others)    ready; dependents stale
 //! stale        moved, checks passed           ProposalMoved                           review
@@ -41,6 +42,7 @@ use super::ending::Ending;
 use super::event::{AttemptId, Event, HunkRef, Mark, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::{InboxKind, InboxMessage, Question};
+use super::landing::Landing;
 use super::outcome::AttemptEnd;
 use super::queue;
 use super::report::Report;
@@ -113,6 +115,14 @@ pub enum Input {
     SendBack {
         task: TaskId,
         comments: Vec<String>,
+    },
+    /// A commit was made of the accepted text of tasks.
+    Landed {
+        landing: Landing,
+    },
+    /// A commit of ours was taken back.
+    LandingUndone {
+        commit: String,
     },
     /// The text of these accepted hunks was found on disk.
     FoundOnDisk {
@@ -352,6 +362,8 @@ impl Next {
             Input::KeepAcceptedPart { task } => self.keep_accepted_part(task)?,
             Input::SendBack { task, comments } => self.send_back(task, comments)?,
             Input::FoundOnDisk { task, hunks } => self.found_on_disk(task, &hunks),
+            Input::Landed { landing } => self.landed(landing),
+            Input::LandingUndone { commit } => self.landing_undone(commit),
             Input::Prepared { attempt, base, start, stands_on, notes } => {
                 self.prepared(attempt, Prepared { base, start, stands_on, notes });
             }

@@ -8,8 +8,9 @@ use crate::domain::decision::{
 use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunEndReason};
 use crate::domain::hunks::HunkId;
 use crate::domain::inbox::{InboxKind, InboxMessage};
+use crate::domain::landing::Landing;
 use crate::domain::queue;
-use crate::domain::state::{Proposal, effective_status};
+use crate::domain::state::{Proposal, Record, effective_status};
 use crate::domain::task::{Status, TaskId};
 use std::collections::BTreeSet;
 
@@ -265,6 +266,24 @@ impl Next {
         self.make_stale(&task);
         self.emit(Event::TaskRequeued { task, requeue: Requeue::SentBack { comments, rest } });
         Ok(())
+    }
+
+    /// The commit exists, whatever happened to its tasks meanwhile; it counts for those that are still done.
+    pub(super) fn landed(&mut self, mut landing: Landing) {
+        landing.tasks.retain(|task| self.state.record(task).is_some_and(|record| record.done));
+        if !landing.tasks.is_empty() {
+            self.emit(Event::Landed { landing, at_ms: self.now_ms });
+        }
+    }
+
+    pub(super) fn landing_undone(&mut self, commit: String) {
+        let of_it = |record: &Record| record.landed.as_ref().is_some_and(|landed| landed.commit == commit);
+        let records = self.state.records.iter().filter(|(_, record)| of_it(record));
+        let mut tasks: Vec<TaskId> = records.map(|(task, _)| task.clone()).collect();
+        tasks.sort();
+        if !tasks.is_empty() {
+            self.emit(Event::LandingUndone { tasks, commit });
+        }
     }
 
     pub(super) fn found_on_disk(&mut self, task: TaskId, found: &BTreeSet<HunkId>) {

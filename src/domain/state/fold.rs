@@ -6,6 +6,7 @@ use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::ending::Usage;
 use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunId};
 use crate::domain::inbox::Question;
+use crate::domain::landing::LandedAs;
 use crate::domain::report::Report;
 use crate::domain::task::{Status, Task, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,18 @@ impl State {
                 (record.done, record.reopened, record.written) = (true, false, written);
             }
             Event::AcceptanceUndone { task } => self.open_latch(task),
+            Event::Landed { landing, .. } => {
+                let landed = LandedAs { commit: landing.commit.clone(), branch: landing.branch.clone() };
+                for task in &landing.tasks {
+                    self.record_mut(task).landed = Some(landed.clone());
+                }
+            }
+            Event::LandingUndone { tasks, commit } => {
+                for task in tasks {
+                    let landed = &mut self.record_mut(task).landed;
+                    landed.take_if(|landed| landed.commit == *commit);
+                }
+            }
             Event::TaskReopened { task } => {
                 self.open_latch(task);
                 let record = self.record_mut(task);
@@ -155,6 +168,7 @@ impl State {
         let reopened = self.says_done(task);
         let record = self.record_mut(task);
         (record.done, record.reopened, record.written) = (false, reopened, false);
+        record.landed = None;
     }
 
     fn apply_run(&mut self, event: &Event) {
@@ -368,6 +382,7 @@ impl State {
         match event {
             Event::ProposalMade { attempt, base, head, hunks, stands_on } => {
                 let record = self.record_mut(&attempt.task);
+                record.landed = None;
                 // What was decided about a hunk that came back unchanged stays decided.
                 let mut marks = record.proposal.take().map(|old| old.marks).unwrap_or_default();
                 marks.retain(|id, _| hunks.iter().any(|hunk| hunk.id == *id));

@@ -100,6 +100,8 @@ impl State {
             | Event::BudgetRaised { .. }
             | Event::Steered { .. }
             | Event::Asked { .. }
+            | Event::Landed { .. }
+            | Event::LandingUndone { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }
     }

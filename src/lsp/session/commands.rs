@@ -2,6 +2,7 @@
 
 use super::actions::chosen;
 use super::flows::{Flow, FlowResult, done, explain};
+use super::landing::{land, undo, undo_reject};
 use super::links::{self, Link};
 use super::notices::PLAN_TOKEN;
 use super::plan_actions::todo_task;
@@ -17,9 +18,9 @@ use crate::lsp::convert::to_path;
 use crate::lsp::message::Reply;
 use crate::lsp::progress::Step;
 use crate::protocol::editor::{
-    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, HunkConflict, PlanParams,
-    ProposalParams, RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams, TodoPlace,
-    TrustParams,
+    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, HunkConflict, LandParams,
+    PlanParams, ProposalParams, RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams,
+    TodoPlace, TrustParams,
 };
 use crate::protocol::engine_api::{Command as EngineCommand, PlanContext, PlanRequest, Reply as EngineReply};
 use lsp_types::{ExecuteCommandParams, TextEdit, Url};
@@ -99,6 +100,10 @@ impl Session {
             }
             Parsed::Pause => spawn(reply, flow.simply(EngineCommand::Pause, "paused")),
             Parsed::Resume => spawn(reply, flow.simply(EngineCommand::Resume, "resumed")),
+            Parsed::Land(params) => match self.land_request(index, params) {
+                Ok(request) => spawn(reply, land(flow, request)),
+                Err(message) => reply.fail(message),
+            },
             Parsed::Undo => spawn(reply, undo(flow)),
             Parsed::Retry(params) => spawn(reply, flow.retry(TaskId(params.task), params.clean, is_running)),
             Parsed::Steer(params) if params.ask => spawn(reply, flow.ask_agent(TaskId(params.task), params.text)),
@@ -111,7 +116,12 @@ impl Session {
             Parsed::Proposal(params) => self.proposal(index, flow, params, reply),
             Parsed::Accept(params) => self.accept(index, flow, params, reply),
             Parsed::Reject(params) => {
-                let hunks = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
+                let wanted = if params.undo { is_rejected } else { is_pending };
+                let hunks = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), wanted);
+                if params.undo {
+                    spawn(reply, undo_reject(flow, hunks));
+                    return Ok(());
+                }
                 spawn(reply, flow.reject(hunks, params.why, params.ask_why));
             }
             Parsed::SendBack(params) => {
@@ -289,7 +299,7 @@ impl Session {
             return spawn(reply, flow.simply(EngineCommand::KeepAcceptedPart { task: TaskId(task) }, "kept"));
         }
         let root = &self.roots[index];
-        let mut meant = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
+        let mut meant = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), is_pending);
         let mut result = done("accepted");
         let mut edits: Vec<(Url, i32, Vec<TextEdit>)> = Vec::new();
         for document in self.documents.iter() {
@@ -374,13 +384,14 @@ impl Session {
         conflicts
     }
 
-    /// Returns the pending hunks that are meant, by task: those named, or all of the task or the document.
-    fn pending_hunks(
+    /// Returns the hunks of a mark that are meant, by task: those named, or all of the task or the document.
+    fn hunks_of(
         &self,
         index: usize,
         task: Option<&str>,
         named: &[String],
         uri: Option<&str>,
+        wanted: fn(&Mark) -> bool,
     ) -> Vec<(TaskId, Vec<HunkId>)> {
         let root = &self.roots[index];
         if task.is_none() && named.is_empty() && uri.is_none() {
@@ -391,7 +402,7 @@ impl Session {
         for (summary, view) in root.loaded().filter(|(_, view)| task.is_none_or(|task| view.task.0 == task)) {
             let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
             let meant = hunks.filter(|hunk| {
-                mark_of(summary, &hunk.id) == Mark::Pending
+                wanted(&mark_of(summary, &hunk.id))
                     && (named.is_empty() || named.contains(&hunk.id.0))
                     && (uri.is_none() || path.as_deref() == Some(&hunk.path) || path == hunk.old_path)
             });
@@ -441,6 +452,7 @@ enum Parsed {
     Reject(RejectParams),
     Comment(CommentParams),
     SendBack(SendBackParams),
+    Land(LandParams),
     Undo,
     Status,
     Trust(TrustParams),
@@ -468,19 +480,11 @@ impl Parsed {
             Command::Reject => Self::Reject(read(command, argument)?),
             Command::Comment => Self::Comment(read(command, argument)?),
             Command::SendBack => Self::SendBack(read(command, argument)?),
+            Command::Land => Self::Land(read(command, argument)?),
             Command::Undo => Self::Undo,
             Command::Status => Self::Status,
             Command::Trust => Self::Trust(read(command, argument)?),
         })
-    }
-}
-
-async fn undo(flow: Flow) -> FlowResult {
-    match flow.call(EngineCommand::Undo).await? {
-        EngineReply::Accepted(undone) => {
-            Ok(CommandResult { hunks: undone.hunks.iter().map(ToString::to_string).collect(), ..done("taken back") })
-        }
-        _ => Ok(done("taken back")),
     }
 }
 
@@ -498,6 +502,14 @@ async fn ending(end: impl FnOnce() + Send, flow: impl Future<Output = FlowResult
     let result = flow.await;
     end();
     result
+}
+
+fn is_pending(mark: &Mark) -> bool {
+    *mark == Mark::Pending
+}
+
+fn is_rejected(mark: &Mark) -> bool {
+    matches!(mark, Mark::Rejected { .. })
 }
 
 fn conflict(hunk: &HunkId, reason: &str) -> HunkConflict {

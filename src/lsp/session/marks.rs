@@ -114,6 +114,8 @@ mod tests {
             proposal: Some(proposal),
             questions: Vec::new(),
             used: Default::default(),
+            landed: None,
+            landable: false,
         }
     }
 

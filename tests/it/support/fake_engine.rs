@@ -160,7 +160,17 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         _ => Status::Todo,
     };
     let why = format!("because of {}", state.as_str());
-    TaskView { task, state, why, attempts: Vec::new(), proposal: None, questions: Vec::new(), used: Default::default() }
+    TaskView {
+        task,
+        state,
+        why,
+        attempts: Vec::new(),
+        proposal: None,
+        questions: Vec::new(),
+        used: Default::default(),
+        landed: None,
+        landable: false,
+    }
 }
 
 /// Makes an open question of a task, about line 3 of `src/lib.rs`.
