@@ -11,6 +11,7 @@ impl State {
         match event {
             Event::ProposalMade { attempt, base, head, hunks, stands_on } => {
                 let record = self.record_mut(&attempt.task);
+                record.landed = None;
                 let (marks, changed, again) = record.next_round(hunks);
                 record.proposal = Some(Proposal {
                     attempt: attempt.number,
