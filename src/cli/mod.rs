@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and the one place that puts the parts together.
 //!
 //! One file per command. Shared by them: `context` (ways to the engine and the journal), `error` (exit codes),
-//! `output`, `style`, `documents` (JSON), `status_text` (words). `connect`, `engine` and `compose` put the parts of the
+//! `interrupts`, `output`, `style`, `documents` (JSON), `status_text` (words). `connect`, `engine` and `compose` put the parts of the
 //! program together.
 
 mod accept;
@@ -21,6 +21,7 @@ pub mod engine;
 mod error;
 mod hunk_numbers;
 mod init;
+mod interrupts;
 mod log;
 pub mod lsp;
 mod mcp;

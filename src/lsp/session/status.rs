@@ -268,6 +268,8 @@ fn proposal_hunk(
         state: place.map(|placed| state(placed.mapped.state).to_owned()),
         start_line: lines.start,
         end_line: lines.end,
+        old_start: hunk.old_start,
+        new_start: hunk.new_start,
         old_lines: hunk.old_lines.clone(),
         new_lines: hunk.new_lines.clone(),
         weakens_test: hunk.weakens_test.clone(),

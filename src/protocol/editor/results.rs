@@ -259,6 +259,10 @@ pub struct ProposalHunk {
     /// 0-based half-open lines in the open document, or in the base where none is open.
     pub start_line: u32,
     pub end_line: u32,
+    /// First line in the base, 0-based; for lines that are not there, the line they go before.
+    pub old_start: u32,
+    /// As `old_start`, in the proposed text.
+    pub new_start: u32,
     /// With their line ends.
     pub old_lines: Vec<String>,
     pub new_lines: Vec<String>,
