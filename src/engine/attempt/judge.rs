@@ -131,7 +131,7 @@ impl Job {
 
     /// The agent claims that it is finished: now it is checked.
     async fn check_claim(&self, base: &str, work: &SlotWork, no_change: Option<&str>) -> PortResult<AttemptEnd> {
-        if work.changed.is_empty() {
+        if work.changed.is_empty() && !self.took_back(base).await? {
             return Ok(match no_change {
                 Some(reason) => AttemptEnd::new(Outcome::Unchecked, format!("nothing had to change: {reason}")),
                 None => AttemptEnd {
@@ -157,6 +157,15 @@ impl Job {
             return Ok(AttemptEnd::new(Outcome::Cancelled, "it was stopped while it was being checked"));
         }
         Ok(checked(results))
+    }
+
+    /// Tells whether the agent took out what the person did not want of work of which they accepted the rest: then nothing
+    /// is left to propose, and that is its result.
+    async fn took_back(&self, base: &str) -> PortResult<bool> {
+        let state = self.context.state().await?;
+        let rest = state.record(&self.id.task).is_some_and(|record| record.rest);
+        let prepared = state.attempt(&self.id).and_then(|attempt| attempt.prepared.as_ref());
+        Ok(rest && prepared.is_some_and(|prepared| prepared.start != base))
     }
 
     fn protected(&self, changed: &[String]) -> PortResult<Vec<String>> {

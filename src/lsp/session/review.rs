@@ -5,13 +5,14 @@ use super::root::{Root, marked};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkId, HunkKind};
 pub use crate::domain::hunks::{as_diff, describe};
-use crate::domain::review::{HunkState, Mapped, TextEditLines, edit_for, map_hunks};
+use crate::domain::outcome::Outcome;
+use crate::domain::review::{Circumstances, HunkState, Mapped, TextEditLines, edit_for, map_hunks, risk};
 use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
-use crate::protocol::engine_api::{ProposalFile, ProposalSummary, ProposalView};
+use crate::protocol::engine_api::{HunkSummary, ProposalFile, ProposalSummary, ProposalView};
 use lsp_types::{Position, Range, TextEdit};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A text hunk at its place in an open document.
@@ -132,13 +133,38 @@ fn has(summary: &ProposalSummary, hunk: &HunkId) -> bool {
     summary.hunks.iter().any(|known| known.id == *hunk)
 }
 
-/// Returns the comments that stand beside the hunk, what was not sent yet first.
-pub fn comments_on<'a>(root: &'a Root, view: &ProposalView, hunk: &HunkId) -> Vec<&'a Comment> {
+/// Returns the comments on a proposal by the hunk they stand beside, none for those about all of it; what was not sent
+/// yet comes first.
+pub fn comments_by_hunk<'a>(root: &'a Root, view: &'a ProposalView) -> HashMap<Option<&'a HunkId>, Vec<&'a Comment>> {
     let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-    let mut beside: Vec<&Comment> = root.comments(&view.task).iter().collect();
-    beside.retain(|comment| comment.beside(hunks()) == Some(hunk));
-    beside.sort_by_key(|comment| comment.sent);
-    beside
+    let mut by_hunk: HashMap<Option<&HunkId>, Vec<&Comment>> = HashMap::new();
+    for comment in root.comments(&view.task) {
+        by_hunk.entry(comment.beside(hunks())).or_default().push(comment);
+    }
+    for comments in by_hunk.values_mut() {
+        comments.sort_by_key(|comment| comment.sent);
+    }
+    by_hunk
+}
+
+/// Returns the files of a proposal, the one with the riskiest hunk first; equals stay sorted by path.
+pub fn by_risk<'a>(root: &Root, summary: &ProposalSummary, view: &'a ProposalView) -> Vec<&'a ProposalFile> {
+    let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
+    let known: HashMap<&HunkId, &HunkSummary> = summary.hunks.iter().map(|hunk| (&hunk.id, hunk)).collect();
+    let of = |file: &ProposalFile, hunk: &Hunk| {
+        let known = known.get(&hunk.id);
+        let circumstances = Circumstances {
+            decided: known.is_some_and(|known| known.state != Mark::Pending),
+            conflict: waits_for(root, view, &hunk.id).is_some(),
+            unverified,
+            finding: view.findings.iter().any(|finding| finding.file.as_deref() == Some(file.path.as_str())),
+            changed: known.is_some_and(|known| known.changed),
+        };
+        risk(hunk, circumstances)
+    };
+    let mut files: Vec<&ProposalFile> = view.files.iter().collect();
+    files.sort_by_cached_key(|file| file.hunks.iter().map(|(hunk, _)| of(file, hunk)).min());
+    files
 }
 
 /// Returns what a person made of a hunk.

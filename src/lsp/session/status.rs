@@ -1,7 +1,7 @@
 //! An engine's snapshot in the words of the editor protocol.
 
 use super::links::{self, Link};
-use super::review::{Placed, comments_on, mark_of, waits_for};
+use super::review::{Placed, by_risk, comments_by_hunk, mark_of, waits_for};
 use super::root::Root;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
@@ -177,7 +177,8 @@ pub fn decision(decision: &Decision) -> DecisionStatus {
 pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, placed: &[Placed]) -> ProposalResult {
     let link = |link: Link| links::to_uri(&root.path, &link);
     let task = view.task.to_string();
-    let files = view.files.iter().map(|file| ProposalFileResult {
+    let comments = comments_by_hunk(root, view);
+    let files = by_risk(root, summary, view).into_iter().map(|file| ProposalFileResult {
         path: file.path.clone(),
         old_path: file.old_path.clone(),
         uri: root.file_uri(&file.path).map(String::from).unwrap_or_default(),
@@ -186,6 +187,10 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
         hunks: {
             let mut hunks: Vec<_> =
                 file.hunks.iter().map(|(hunk, _)| proposal_hunk(root, summary, view, hunk, placed)).collect();
+            for (shown, (hunk, _)) in hunks.iter_mut().zip(&file.hunks) {
+                let beside = comments.get(&Some(&hunk.id));
+                shown.comments = beside.into_iter().flatten().map(|comment| comment.text.clone()).collect();
+            }
             put_findings(&mut hunks, file, &view.findings);
             hunks
         },
@@ -272,7 +277,7 @@ fn proposal_hunk(
         new_lines: hunk.new_lines.clone(),
         weakens_test: hunk.weakens_test.clone(),
         findings: Vec::new(),
-        comments: comments_on(root, view, &hunk.id).into_iter().map(|comment| comment.text.clone()).collect(),
+        comments: Vec::new(),
         changed: known.is_some_and(|known| known.changed),
         again: known.is_some_and(|known| known.again),
         waits_for: waits_for(root, view, &hunk.id).map(|task| task.to_string()),
