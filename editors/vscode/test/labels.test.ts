@@ -55,7 +55,7 @@ test('a task says its round and how far its review is', () => {
 });
 
 test('comments say where they are and whether they were sent', () => {
-  const comment = { id: 'c1', path: 'a.sh', line: 4, text: 'too\n familiar', round: 1, sent: false };
+  const comment = { id: 'c1', hunk: null, path: 'a.sh', line: 4, text: 'too\n familiar', round: 1, sent: false };
   assert.deepEqual(commentLabel(comment), { label: 'too familiar', description: 'a.sh:4 · goes with the next send back', tooltip: 'too\n familiar\n\ngoes with the next send back' });
   assert.equal(commentLabel({ ...comment, path: null, sent: true }).description, 'sent in round 1');
   assert.equal(oneLine('x'.repeat(200)).length, 120);

@@ -38,11 +38,13 @@ function watch() {
   const look = () => {
     const editor = document.querySelector('.editor-instance');
     const verdicts = [...(editor?.querySelectorAll('.view-lines span[class*="ced-"]') ?? [])]
-      .filter((span) => /accepted|rejected/.test(getComputedStyle(span, '::after').content)).length;
-    const tab = document.querySelector('.tab.active .label-name')?.textContent ?? '';
+      .filter((span) => /accepted|rejected/.test(getComputedStyle(span, '::after').content))
+      .map((span) => span.closest('.view-line')?.textContent ?? '').join();
+    const tab = document.querySelector('.tab.active')?.getAttribute('data-resource-name') ?? '';
     const loud = /loud/.test(editor?.querySelector('.view-lines')?.textContent ?? '');
+    const top = editor?.querySelector('.margin .line-numbers')?.textContent ?? '';
     const status = document.querySelector('.part.statusbar')?.textContent ?? '';
-    const state = { tab, verdicts, loud, done: status.includes('everything is decided') };
+    const state = { tab, verdicts, loud, top, done: status.includes('everything is decided') };
     if (JSON.stringify(state) !== last) {
       last = JSON.stringify(state);
       seen.frames.push({ at: performance.now(), ...state });
@@ -90,12 +92,12 @@ try {
 
   // One key per hunk, each as soon as the one before is seen to be decided.
   for (let decided = 1; decided <= HUNKS; decided++) {
-    const { frames } = await seen();
+    const { tab } = (await seen()).frames.at(-1);
+    const name = steps[decided - 1].replace.find.slice(0, -1);
     await person.key('a');
-    await person.until(`hunk ${decided} to be decided`, async () => (await seen()).frames.length > frames.length);
-    await person.until(`hunk ${decided + 1} to be shown`, async () => {
+    await person.until(`hunk ${decided} to be decided`, async () => {
       const now = (await seen()).frames.at(-1);
-      return now.done || now.loud;
+      return now.done || (now.loud && (now.tab !== tab || now.verdicts.replaceAll('\u00a0', ' ').includes(name)));
     });
     if (decided === 2) {
       await person.keep('costs-decided');
@@ -132,6 +134,7 @@ try {
   console.log('passed');
 } catch (error) {
   console.error(error);
+  console.error(JSON.stringify(await person?.page.evaluate(() => window.ralphSeen).catch(() => undefined)));
   await person?.keep('failure').catch(() => undefined);
   process.exitCode = 1;
 } finally {
