@@ -125,11 +125,11 @@ export interface Label {
 
 export function taskLabel(task: TaskStatus, proposal: ProposalResult | undefined, counts: Counts | undefined): Label {
   const round = proposal && proposal.round > 1 ? `round ${proposal.round}` : '';
-  const far = counts && counts.all > 0 ? progress(counts) : '';
+  const far = counts && counts.pending > 0 ? `${counts.pending} waiting` : '';
   return {
     label: task.title,
     description: [task.state, round, far].filter((part) => part !== '').join(' · '),
-    tooltip: `${task.id}: ${task.why}`,
+    tooltip: `${task.id}: ${task.why}${counts && counts.all > 0 ? `\n${progress(counts)}` : ''}`,
   };
 }
 

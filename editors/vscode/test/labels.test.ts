@@ -50,7 +50,7 @@ test('the status bar shows the worst of all folders', () => {
 
 test('a task says its round and how far its review is', () => {
   const made = proposal([file('a', [hunk('1')])], { round: 3 });
-  assert.deepEqual(taskLabel(task('talk', { why: 'it waits' }), made, count(made, new Map())), { label: 'talk', description: 'review · round 3 · 1 of 1 waiting', tooltip: 'talk: it waits' });
+  assert.deepEqual(taskLabel(task('talk', { why: 'it waits' }), made, count(made, new Map())), { label: 'talk', description: 'review · round 3 · 1 waiting', tooltip: 'talk: it waits\n1 of 1 waiting' });
   assert.equal(taskLabel(task('talk', { state: 'done' }), undefined, undefined).description, 'done');
 });
 
