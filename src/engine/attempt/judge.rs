@@ -9,9 +9,11 @@ use crate::domain::report::Report;
 use crate::engine::checks::{self, checks_for, tail};
 use crate::engine::ports::{OutsideState, PortError, PortResult, SlotWork, all_hunks};
 use globset::{Glob, GlobSetBuilder};
+use std::path::PathBuf;
 
 /// Paths nobody may change, whatever the configuration says.
 const ALWAYS_PROTECTED: [&str; 2] = [".ralph/**", ".git/**"];
+
 /// How much of an agent's last words goes into the next prompt, in bytes.
 const LAST_WORDS: usize = 8 * 1024;
 
@@ -72,17 +74,25 @@ impl Job {
     /// Commits what the agent left, once: after a restart the slot may hold what checks wrote since.
     async fn keep_work(&self, base: &str) -> PortResult<SlotWork> {
         let world = &self.context.world;
-        let path = self.folder.join(format!("work-{}.json", &self.nonce[..8]));
-        let known = world.processes.read_tail(path.clone(), u64::MAX).await?;
-        if let Some(work) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+        if let Some(work) = self.kept_work().await? {
             return Ok(work);
         }
         let (slot, number, message) = (&self.record.slot, self.id.number, self.message("as left"));
         let work = world.workshop.commit_slot(slot, base, &self.key.0, number, &message).await?;
         if let Ok(text) = serde_json::to_string(&work) {
-            world.processes.write(path, text).await?;
+            world.processes.write(self.work_file(), text).await?;
         }
         Ok(work)
+    }
+
+    /// Returns what was committed of the agent's work, if it was.
+    pub(super) async fn kept_work(&self) -> PortResult<Option<SlotWork>> {
+        let known = self.context.world.processes.read_tail(self.work_file(), u64::MAX).await?;
+        Ok(known.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    fn work_file(&self) -> PathBuf {
+        self.folder.join(format!("work-{}.json", &self.nonce[..8]))
     }
 
     async fn verdict_of(&self, agent: &AgentEnd, base: &str, work: &SlotWork) -> PortResult<AttemptEnd> {
