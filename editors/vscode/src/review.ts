@@ -48,6 +48,11 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       this.contentChanged, this.lensesChanged, this.drawn, this.paint,
       vscode.workspace.registerTextDocumentContentProvider(SCHEME, this),
       vscode.languages.registerCodeLensProvider({ scheme: SCHEME }, this),
+      // The word at the cursor is not what is looked at, and marking it everywhere takes long in a long file: a mark
+      // without width keeps the editor from that.
+      vscode.languages.registerDocumentHighlightProvider({ scheme: SCHEME }, {
+        provideDocumentHighlights: (_, at) => [new vscode.DocumentHighlight(new vscode.Range(at, at))],
+      }),
       model.onChange(() => this.update()),
       model.onMark(() => this.marked()),
       vscode.window.onDidChangeVisibleTextEditors(() => this.draw()),
