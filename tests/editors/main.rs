@@ -1,10 +1,12 @@
 //! Real editors against the built program, driven as a person would; `tests/run editors` installs and runs them.
 
+mod costs;
 #[path = "emacs.rs"]
 mod eglot;
 #[path = "helix.rs"]
 mod hx;
 mod neovim;
+mod neovim_review;
 mod terminal;
 #[path = "vscode.rs"]
 mod workbench;
@@ -25,6 +27,22 @@ mod nvim_0_12 {
     fn the_main_job_by_the_commands_of_the_plug_in() {
         super::neovim::play("RALPH_TEST_NVIM_0_12", "plugin_path", |_| ());
     }
+
+    #[test]
+    fn two_rounds_of_a_review_and_the_landing() {
+        super::neovim_review::play_rounds("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
+    fn what_reviewing_twelve_hunks_in_five_files_costs() {
+        super::neovim_review::play_costs("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
+    #[ignore = "it is a measurement and takes minutes; run it with `--run-ignored all`"]
+    fn what_large_proposals_cost() {
+        super::neovim_review::play_large("RALPH_TEST_NVIM_0_12");
+    }
 }
 
 mod nvim_0_10 {
@@ -36,6 +54,11 @@ mod nvim_0_10 {
     #[test]
     fn the_plug_in_shows_decides_and_takes_back_hunks_in_the_buffer() {
         super::neovim::play_plugin("RALPH_TEST_NVIM_0_10");
+    }
+
+    #[test]
+    fn a_review_and_its_landing() {
+        super::neovim_review::play_landing("RALPH_TEST_NVIM_0_10");
     }
 }
 

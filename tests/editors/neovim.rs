@@ -4,26 +4,37 @@ use crate::world::{PROGRAM, TASK, World};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Plays `neovim/SCRIPT.lua` in the Neovim that the environment variable names, in a prepared world, and returns that.
-pub fn play_in_world(variable: &str, script: &str, prepare: impl FnOnce(&World)) -> World {
+/// A world after a script was played in it, with what the script printed.
+pub struct Played {
+    pub world: World,
+    pub said: String,
+}
+
+/// Plays `neovim/SCRIPT.lua` about a task in the Neovim that the environment variable names.
+pub fn play_script(variable: &str, script: &str, task: &str, world: World) -> Played {
     let program = std::env::var_os(variable).map(PathBuf::from);
     let program = program.unwrap_or_else(|| panic!("{variable} names no Neovim: run `tests/run editors`"));
-    let world = World::new();
-    prepare(&world);
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/editors/neovim");
     let mut command = world.command(&program);
     command.args(["--clean", "-n", "-i", "NONE", "--headless", "--cmd"]);
     command.arg(format!("lua package.path = '{}/?.lua;' .. package.path", scripts.display()));
     command.arg("-l").arg(scripts.join(format!("{script}.lua")));
     command.env("TEST_PLUGIN", Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/neovim"));
-    command.env("TEST_PROGRAM", PROGRAM).env("TEST_TASK", TASK).env("TEST_GATE", world.gate());
+    command.env("TEST_PROGRAM", PROGRAM).env("TEST_TASK", task).env("TEST_GATE", world.gate());
     if let Some(folder) = std::env::var_os("RALPH_TEST_ARTEFACTS") {
         command.env("TEST_ARTEFACTS", folder);
     }
     let output = command.output().expect("Neovim starts");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}: {}\n{said}\n{}", output.status, world.engine_log());
-    world
+    Played { world, said }
+}
+
+/// As [`play_script`], in a world of one file that is prepared first.
+pub fn play_in_world(variable: &str, script: &str, prepare: impl FnOnce(&World)) -> World {
+    let world = World::new();
+    prepare(&world);
+    play_script(variable, script, TASK, world).world
 }
 
 /// As [`play_in_world`]. The script brings the one task of the world to its end; file, queue and status must say so.

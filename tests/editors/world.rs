@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ralph-sidecar");
@@ -58,8 +58,13 @@ pub struct World {
 }
 
 impl World {
-    /// Makes the repository, committed and clean, with the scripted agent configured for it alone.
+    /// Makes the repository of one file, committed and clean, with the scripted agent configured for it alone.
     pub fn new() -> Self {
+        Self::of(&[("talk.sh", SOURCE.to_owned())], Self::script)
+    }
+
+    /// As [`World::new`], with other files and another script of the agent.
+    pub fn of(files: &[(&str, String)], script: impl FnOnce(&Self) -> Value) -> Self {
         // A short path: sockets live below it.
         let folder = tempfile::Builder::new().prefix("ralph-ed-").tempdir().expect("a temporary folder");
         let repository = folder.path().canonicalize().expect("the folder has a path").join("talker");
@@ -67,8 +72,10 @@ impl World {
         for path in ["home", "run", "talker/.ralph"] {
             std::fs::create_dir_all(world.folder.path().join(path)).expect("a folder is made");
         }
-        world.write("talk.sh", SOURCE);
-        world.write("script.json", &world.script().to_string());
+        for (path, text) in files {
+            world.write(path, text);
+        }
+        world.write("script.json", &script(&world).to_string());
         let config = json!({ "version": 1, "agents": { "actor": { "kind": "scripted", "script": "script.json" } },
             "chains": { "implementer": ["actor"] } });
         world.write(".ralph/config.json", &config.to_string());

@@ -35,8 +35,36 @@ function M.program()
   return nil, 'ralph-sidecar is not on PATH; `cargo install --path .` in its repository puts it there'
 end
 
+-- Modes in which a question would take what the person is typing.
+local function is_typing()
+  return vim.api.nvim_get_mode().mode:match('^[iRctv\22sS]') ~= nil
+end
+
+--- Calls the function when the person is not typing: at once, or when they are back in normal mode.
+---@param ask fun()
+function M.when_calm(ask)
+  if not is_typing() then
+    return ask()
+  end
+  vim.api.nvim_create_autocmd('ModeChanged', {
+    pattern = '*:n*',
+    once = true,
+    callback = function() vim.schedule(function() M.when_calm(ask) end) end,
+  })
+end
+
+-- As `when_calm`, for a handler: it runs in a coroutine, which waits.
+local function wait_until_calm()
+  local waiting = coroutine.running()
+  if is_typing() and waiting then
+    M.when_calm(function() coroutine.resume(waiting) end)
+    coroutine.yield()
+  end
+end
+
 -- Asks for a line of text on behalf of the server. Handlers run in a coroutine, which waits for the person.
 local function input(_, params)
+  wait_until_calm()
   local waiting = coroutine.running()
   local answered, text = false, nil
   vim.ui.input({ prompt = params.prompt .. ' ', default = '' }, function(value)
@@ -102,7 +130,14 @@ local function run_ended(_, params)
   announce('RalphRunEnded', params)
 end
 
+-- Asks to choose as Neovim does, but never while the person types something else.
+local function message_request(...)
+  wait_until_calm()
+  return vim.lsp.handlers['window/showMessageRequest'](...)
+end
+
 local handlers = {
+  ['window/showMessageRequest'] = message_request,
   ['ralph/runEnded'] = run_ended,
   ['ralph/input'] = input,
   ['window/showDocument'] = show_document,
@@ -118,12 +153,14 @@ local handlers = {
   ['ralph/decisionResolved'] = function(_, params) announce('RalphDecisionResolved', params) end,
   ['ralph/proposalChanged'] = function(_, params)
     announce('RalphProposalChanged', params)
-    require('ralph.review').changed(params.task)
+    require('ralph.review').changed(params)
   end,
 }
 
--- Returns the folder of the repository, where the file is in one and the server has something to do with it.
-local function root_of(buffer)
+--- Returns the folder of the repository, where the file is in one and the server has something to do with it.
+---@param buffer integer
+---@return string?
+function M.root_of(buffer)
   local file = vim.api.nvim_buf_get_name(buffer)
   if vim.bo[buffer].buftype ~= '' or file:match('^%a[%w+.-]+:') then
     return nil
@@ -135,7 +172,7 @@ end
 ---@param buffer integer
 ---@return integer? id of the client
 function M.attach(buffer)
-  local root = root_of(buffer)
+  local root = M.root_of(buffer)
   local program = root and M.program()
   if not program then
     return nil
@@ -148,6 +185,8 @@ function M.attach(buffer)
     root_dir = root,
     capabilities = capabilities,
     handlers = handlers,
+    -- Milliseconds; by default undo would bring a hunk back only after 150.
+    flags = { debounce_text_changes = 20 },
     init_options = require('ralph').options.settings,
     settings = { ralph = require('ralph').options.settings },
     on_attach = function(_, attached) require('ralph.review').attach(attached) end,
@@ -184,7 +223,7 @@ function M.get(buffer)
 end
 
 local function root_uri(buffer, client)
-  local root = root_of(buffer) or client.config.root_dir
+  local root = M.root_of(buffer) or client.config.root_dir
   return root and vim.uri_from_fname(root) or nil
 end
 
@@ -196,22 +235,32 @@ function M.status_of(buffer)
   return client and statuses[root_uri(buffer == 0 and vim.api.nvim_get_current_buf() or buffer, client)]
 end
 
---- Asks the server. `callback` gets the result; an error is shown and `callback` is not called.
+-- What a server of another version says to a name it does not know.
+local function explain(method, failure)
+  if failure.code == vim.lsp.protocol.ErrorCodes.MethodNotFound then
+    return ('this ralph-sidecar is too old for `%s`: update it and start Neovim again'):format(method)
+  end
+  return failure.message or tostring(failure)
+end
+
+--- Asks the server. `callback` gets the result. An error is shown, or given to `failed` instead.
 ---@param method string such as `ralph/status`
 ---@param params table
 ---@param callback fun(result: table)?
-function M.request(method, params, callback)
-  local buffer = vim.api.nvim_get_current_buf()
+---@param options { failed: fun(message: string)?, buffer: integer? }? `buffer` says which repository, else the current one
+function M.request(method, params, callback, options)
+  options = options or {}
+  local buffer = options.buffer or vim.api.nvim_get_current_buf()
   local client = M.get(buffer)
+  local failed = options.failed or function(message) notify(message, vim.log.levels.ERROR) end
   if not client then
     local _, problem = M.program()
-    notify(problem or 'no server is on here: open a file of a git repository', vim.log.levels.ERROR)
-    return
+    return failed(problem or 'no server is on here: open a file of a git repository')
   end
   params = vim.tbl_extend('keep', params, { root = root_uri(buffer, client) })
   local function answered(failure, result)
     if failure then
-      notify(failure.message or tostring(failure), vim.log.levels.ERROR)
+      failed(explain(method, failure))
     elseif callback then
       callback(result)
     end
@@ -228,7 +277,8 @@ end
 ---@param method string
 ---@param params table
 ---@param callback fun(result: table)?
-function M.command(method, params, callback)
+---@param options table? as in `request`
+function M.command(method, params, callback, options)
   M.request(method, params, function(result)
     if type(result) == 'table' then
       if result.message and result.message ~= '' then
@@ -241,7 +291,7 @@ function M.command(method, params, callback)
     if callback then
       callback(result)
     end
-  end)
+  end, options)
 end
 
 return M

@@ -8,6 +8,13 @@ local function review()
   return require('ralph.review')
 end
 
+local function decide()
+  return require('ralph.decide')
+end
+
+-- States of tasks with a proposal.
+local reviewed = { 'review', 'stale' }
+
 -- What completion offers without waiting for the server: the tasks of the last answer.
 local known = {}
 
@@ -110,6 +117,23 @@ local function doctor()
   end))
 end
 
+-- Lands what is accepted: `:Ralph[!] land [tree|commit|branch NAME] [TASK…] [-m MESSAGE]`.
+local function land(text, call)
+  local words, message = text:match('^(.-)%s*%-m%s+(.+)$')
+  local list = vim.split(words or text, '%s+', { trimempty = true })
+  local params = { message = message }
+  if vim.list_contains({ 'tree', 'commit', 'branch' }, list[1]) then
+    params.to = table.remove(list, 1)
+  end
+  if params.to == 'branch' and list[1] and not vim.list_contains(tasks(), list[1]) then
+    params.branch = table.remove(list, 1)
+  end
+  if #list > 0 then
+    params.tasks = list
+  end
+  decide().land(params, call.bang)
+end
+
 -- Each: `run` gets the words after the subcommand and the call; `complete` returns candidates.
 local commands = {
   plan = { run = function(text, call)
@@ -175,43 +199,65 @@ local commands = {
   },
   review = {
     run = function(text) review().begin(text ~= '' and text or nil) end,
-    complete = function() return tasks({ 'review', 'stale' }) end,
+    complete = function() return tasks(reviewed) end,
   },
   accept = {
     run = function(text, call)
       if text == 'file' then
-        review().accept_file()
+        decide().accept_file()
       elseif text ~= '' then
-        review().accept_task(text)
+        decide().accept_task(text)
       elseif call.range > 0 then
-        vim.api.nvim_buf_set_mark(0, '[', call.line1, 0, {})
-        vim.api.nvim_buf_set_mark(0, ']', call.line2, 0, {})
-        review().operator_accept()
+        decide().accept_lines(call.line1, call.line2)
       else
-        review().accept_at_cursor()
+        decide().accept_at_cursor()
       end
     end,
-    complete = function() return vim.list_extend({ 'file' }, tasks({ 'review', 'stale' })) end,
+    complete = function() return vim.list_extend({ 'file' }, tasks(reviewed)) end,
   },
   reject = { run = function(text, call)
+    local why = text ~= '' and text or nil
     if call.range > 0 then
-      vim.api.nvim_buf_set_mark(0, '[', call.line1, 0, {})
-      vim.api.nvim_buf_set_mark(0, ']', call.line2, 0, {})
-      review().operator_reject()
+      decide().reject_lines(call.line1, call.line2, why)
     else
-      review().reject_at_cursor({ ask = call.bang, why = text ~= '' and text or nil })
+      decide().reject_at_cursor({ ask = call.bang, why = why })
     end
   end },
-  comment = { run = function(text) review().comment(text ~= '' and text or nil) end },
+  comment = { run = function(text, call)
+    if call.bang then
+      decide().uncomment()
+    else
+      decide().comment(text ~= '' and text or nil)
+    end
+  end },
   sendback = {
-    run = function(text)
-      need_task(text, { 'review', 'stale' }, function(task, rest)
-        client.command('ralph/sendBack', { task = task, comments = rest ~= '' and { rest } or {} })
+    run = function(text, call)
+      need_task(text, reviewed, function(task, rest)
+        decide().send_back(task, { comments = rest ~= '' and { rest } or {}, all = call.bang })
       end)
     end,
-    complete = function() return tasks({ 'review', 'stale' }) end,
+    complete = function() return tasks(reviewed) end,
   },
-  undo = { run = function() client.command('ralph/undo', {}) end },
+  rebase = {
+    run = function(text)
+      need_task(text, reviewed, function(task) decide().send_back(task, { comments = {}, rebase = true }) end)
+    end,
+    complete = function() return tasks(reviewed) end,
+  },
+  keep = {
+    run = function(text)
+      need_task(text, reviewed, function(task) decide().keep(task) end)
+    end,
+    complete = function() return tasks(reviewed) end,
+  },
+  droprest = {
+    run = function(text)
+      need_task(text, reviewed, function(task) decide().drop_rest(task) end)
+    end,
+    complete = function() return tasks(reviewed) end,
+  },
+  land = { run = land, complete = function() return vim.list_extend({ 'branch', 'commit', 'tree' }, tasks({ 'review', 'done' })) end },
+  undo = { run = function() decide().undo() end },
   answer = {
     run = function(text) require('ralph.decisions').answer(text ~= '' and text or nil) end,
     complete = decisions,

@@ -45,7 +45,7 @@ function M.answer(id)
   client.request('ralph/status', {}, function(status)
     for _, decision in ipairs(status.decisions) do
       if not id or decision.id == id then
-        return choose(decision)
+        return client.when_calm(function() choose(decision) end)
       end
     end
     client.notify(id and ('no open question has the id %s'):format(id) or 'no question is open')

@@ -20,8 +20,11 @@ local colours = {
 }
 
 local links = {
+  RalphComment = 'DiagnosticVirtualTextInfo',
+  RalphCommentSent = 'Comment',
   RalphConflict = 'DiagnosticVirtualTextWarn',
   RalphSign = 'DiagnosticSignInfo',
+  RalphSignChanged = 'DiagnosticSignHint',
   RalphSignConflict = 'DiagnosticSignWarn',
   RalphTitle = 'Comment',
 }

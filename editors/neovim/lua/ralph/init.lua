@@ -6,8 +6,10 @@ local M = {}
 M.options = {
   -- The program, or nil: the one on PATH, or the one beside the plug-in.
   cmd = nil,
-  -- Sets the maps of `:help ralph-maps` in buffers that have hunks.
+  -- Sets the maps of `:help ralph-maps` in buffers that have hunks: true, or a table of keys and names.
   maps = false,
+  -- Goes on to the next hunk when a key decided one.
+  advance = true,
   -- Shows proposals in buffers.
   inline = true,
   -- What the server gets as settings; the form is that of `.ralph/config.json`.
@@ -18,6 +20,8 @@ M.options = {
 ---@param options table?
 function M.setup(options)
   M.options = vim.tbl_deep_extend('force', M.options, options or {})
+  -- A table of keys is the person's own, not one to be mixed.
+  M.options.maps = options and options.maps ~= nil and options.maps or M.options.maps
   require('ralph.highlight').define()
   require('ralph.client').enable()
 end

@@ -1,31 +1,42 @@
--- What waits for review: the proposals of every task, fetched from the server and kept until it says that they changed.
+-- What waits for review: the proposals of every task, fetched from the server. What the person decides counts here at
+-- once; the server's word follows and counts more.
 
 local client = require('ralph.client')
 
 local M = {}
 
--- Proposals by task id, as the server answers `ralph/proposal`.
-local proposals = {}
+-- By task id: the proposal as the server answers `ralph/proposal`, and its hunks as items in file order.
+local known = {}
+-- By the name a buffer of the document has: the items of each task in it, by task id.
+local by_document = {}
 -- Task ids in the order of the queue.
 local order = {}
 -- Called after something changed.
 local listeners = {}
--- Tasks that are being fetched; true where they have to be fetched again.
+-- Tasks that are being fetched, with what is called afterwards.
 local fetching = {}
+-- Tasks whose next fetch is put off, with its timer.
+local timers = {}
+-- The items to review in their order; nil when it has to be made anew.
+local pending_cache
+
+-- Milliseconds until a proposal is fetched that does not look as expected, and one that should be as it is known.
+local soon, later = 20, 400
 
 local function null(value)
   return value == nil or value == vim.NIL
 end
 
---- Calls the function whenever proposals changed.
----@param listener fun()
+--- Calls the function whenever proposals changed, with the names of the documents they changed in.
+---@param listener fun(names: table<string, true>)
 function M.on_change(listener)
   table.insert(listeners, listener)
 end
 
-local function changed()
+local function changed(names)
+  pending_cache = nil
   for _, listener in ipairs(listeners) do
-    listener()
+    listener(names)
   end
 end
 
@@ -36,44 +47,139 @@ function M.is_pending(hunk)
   return hunk.mark == 'pending' and hunk.state ~= 'accepted'
 end
 
-local function has_pending(proposal)
-  for _, file in ipairs(proposal.files) do
-    for _, hunk in ipairs(file.hunks) do
-      if M.is_pending(hunk) then return true end
+-- Programs escape names in URIs in different ways, so documents are told apart by the name their buffers have.
+local function name_of(uri)
+  return vim.startswith(uri, 'file:') and vim.uri_to_fname(uri) or uri
+end
+
+-- Returns the name of the buffer that a file's hunks are decided in: the old one until a rename is accepted.
+local function name_of_file(file)
+  local name = name_of(file.uri)
+  local is_renamed = vim.iter(file.hunks):any(function(hunk) return hunk.kind == 'rename' and hunk.mark ~= 'accepted' end)
+  if is_renamed and not null(file.oldPath) and vim.endswith(name, file.path) then
+    return name:sub(1, #name - #file.path) .. file.oldPath
+  end
+  return name
+end
+
+local function names_of(items)
+  local names = {}
+  for _, item in ipairs(items) do
+    names[item.name], names[item.file.proposalUri] = true, true
+  end
+  return names
+end
+
+-- Puts a record in the place of what is known of a task.
+local function put(task, record)
+  local names = names_of(known[task] and known[task].items or {})
+  for name in pairs(names) do
+    by_document[name][task] = nil
+  end
+  known[task] = record
+  for _, item in ipairs(record and record.items or {}) do
+    for _, name in ipairs({ item.name, item.file.proposalUri }) do
+      names[name] = true
+      by_document[name] = by_document[name] or {}
+      by_document[name][task] = by_document[name][task] or {}
+      table.insert(by_document[name][task], item)
     end
   end
-  return false
+  changed(names)
+end
+
+-- Makes items of a proposal. `ticks` has the state of each open document when it was asked for: places are exact where
+-- nobody typed since.
+local function record_of(proposal, ticks)
+  local before = known[proposal.task]
+  local record = { proposal = proposal, items = {}, by_id = {} }
+  for _, file in ipairs(proposal.files) do
+    local name = name_of_file(file)
+    local buffer = ticks[name] and ticks[name].buffer
+    local exact = buffer and vim.api.nvim_buf_is_loaded(buffer)
+      and vim.api.nvim_buf_get_changedtick(buffer) == ticks[name].tick or false
+    for _, hunk in ipairs(file.hunks) do
+      local item = { proposal = proposal, file = file, hunk = hunk, name = name, number = #record.items + 1, exact = exact }
+      local earlier = before and before.by_id[hunk.id]
+      if earlier and earlier.deciding then
+        -- What was decided meanwhile is still on its way.
+        hunk.mark, item.deciding, item.settling = earlier.hunk.mark, true, true
+      end
+      table.insert(record.items, item)
+      record.by_id[hunk.id] = item
+    end
+  end
+  return record
+end
+
+local function ticks_of_buffers()
+  local ticks = {}
+  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
+    if vim.api.nvim_buf_is_loaded(buffer) and vim.b[buffer].ralph_review then
+      ticks[vim.api.nvim_buf_get_name(buffer)] = { buffer = buffer, tick = vim.api.nvim_buf_get_changedtick(buffer) }
+    end
+  end
+  return ticks
+end
+
+local function stop_timer(task)
+  if timers[task] then
+    timers[task]:stop()
+    timers[task]:close()
+    timers[task] = nil
+  end
 end
 
 --- Fetches the proposal of one task; calls at the same time end in one more fetch.
 ---@param task string
 ---@param done fun()?
 function M.fetch(task, done)
-  if fetching[task] then
-    fetching[task] = 'again'
+  stop_timer(task)
+  local under_way = fetching[task]
+  if under_way then
+    under_way.again = under_way.again or {}
+    table.insert(under_way.again, done or function() end)
     return
   end
-  fetching[task] = 'once'
-  client.request('ralph/proposal', { task = task }, function(proposal)
-    local again = fetching[task] == 'again'
+  fetching[task] = {}
+  local ticks = ticks_of_buffers()
+  local function ended(record)
+    local again = fetching[task].again
     fetching[task] = nil
-    proposals[task] = has_pending(proposal) and proposal or nil
-    changed()
+    if record or known[task] then
+      put(task, record)
+    end
     if again then
-      M.fetch(task)
+      M.fetch(task, function()
+        for _, waiting in ipairs(again) do waiting() end
+      end)
     end
     if done then
       done()
     end
-  end)
+  end
+  client.request('ralph/proposal', { task = task }, function(proposal)
+    ended(record_of(proposal, ticks))
+  end, {
+    -- There is none any more, or the server is gone; either way nothing of it can be decided.
+    failed = function() ended(nil) end,
+  })
+end
+
+local function fetch_after(task, milliseconds)
+  stop_timer(task)
+  timers[task] = vim.defer_fn(function()
+    timers[task] = nil
+    M.fetch(task)
+  end, milliseconds)
 end
 
 --- Takes a proposal away that is not there any more.
 ---@param task string
 function M.forget(task)
-  if proposals[task] then
-    proposals[task] = nil
-    changed()
+  stop_timer(task)
+  if known[task] then
+    put(task, nil)
   end
 end
 
@@ -85,13 +191,13 @@ function M.refresh(done)
     order = {}
     for _, task in ipairs(status.tasks) do
       table.insert(order, task.id)
-      local pending = vim.tbl_filter(function(hunk) return hunk.mark == 'pending' end, task.hunks or {})
-      if #pending > 0 then
+      if #(task.hunks or {}) > 0 and not vim.list_contains({ 'done', 'dropped' }, task.state) then
         table.insert(waiting, task.id)
       else
         M.forget(task.id)
       end
     end
+    pending_cache = nil
     local left = #waiting
     local function one_less()
       left = left - 1
@@ -103,71 +209,242 @@ function M.refresh(done)
       one_less()
     end
     for _, task in ipairs(waiting) do
-      fetching[task] = nil
       M.fetch(task, one_less)
     end
   end)
 end
 
---- Returns the pending hunks of all tasks in the order to review them: by task, file and place.
----@return { proposal: table, file: table, hunk: table }[]
+--- Takes what the server says about a task by itself: how many hunks it has and how many of them wait.
+---@param params { task: string, pending: integer, total: integer }
+function M.told(params)
+  local task = params.task
+  if params.total == 0 then
+    return M.forget(task)
+  end
+  if not vim.list_contains(order, task) then
+    return M.refresh()
+  end
+  local record = known[task]
+  local pending = #vim.tbl_filter(function(item) return item.hunk.mark == 'pending' end, record and record.items or {})
+  local expected = record and #record.items == params.total and pending == params.pending
+  -- As expected, it is looked at when the person pauses: a comment or a new round may have come.
+  fetch_after(task, expected and later or soon)
+end
+
+--- Tells whether anything is known of a task.
+---@param task string
+---@return boolean
+function M.is_known(task)
+  return known[task] ~= nil
+end
+
+--- Takes the hunks that the server's diagnostics show in a buffer, by id, with their lines.
+---@param buffer integer
+---@param found table<string, { task: string, state: string, first: integer, last: integer }>
+function M.sync(buffer, found)
+  local name = vim.api.nvim_buf_get_name(buffer)
+  local differs, unknown = false, {}
+  for id, place in pairs(found) do
+    if not (known[place.task] and known[place.task].by_id[id]) then
+      unknown[place.task] = true
+    end
+  end
+  for task, items in pairs(by_document[name] or {}) do
+    local missing = {}
+    for _, item in ipairs(items) do
+      local hunk, place = item.hunk, found[item.hunk.id]
+      local waits = M.is_pending(hunk)
+      if place and not item.settling and (not waits or hunk.state ~= place.state) then
+        hunk.startLine, hunk.endLine = place.first, #hunk.oldLines > 0 and place.last + 1 or place.first
+        hunk.mark, hunk.state, differs = 'pending', place.state, true
+      elseif not place and waits and hunk.kind == 'text' then
+        table.insert(missing, hunk.id)
+      elseif not place then
+        item.settling = nil
+      end
+    end
+    -- The same twice: the person silenced these diagnostics.
+    local key = #missing > 0 and table.concat(missing, ' ') or nil
+    local record = known[task]
+    if key and record.missing ~= key then
+      fetch_after(task, soon)
+    end
+    record.missing = key
+  end
+  for task in pairs(unknown) do
+    fetch_after(task, soon)
+  end
+  if differs then
+    changed({ [name] = true })
+  end
+end
+
+--- Counts the items as decided from now on, before the server has done it.
+---@param items table[]
+---@param mark string `accepted` or `rejected`
+function M.decide(items, mark)
+  for _, item in ipairs(items) do
+    item.hunk.mark, item.deciding, item.settling = mark, true, true
+  end
+  changed(names_of(items))
+end
+
+--- Takes the server's answer: the items whose ids are not in `decided` wait after all.
+---@param items table[]
+---@param decided string[]
+function M.settle(items, decided)
+  local back, is_decided = {}, {}
+  for _, id in ipairs(decided) do
+    is_decided[id] = true
+  end
+  for _, item in ipairs(items) do
+    -- A fetch may have put another item in its place.
+    local record = known[item.proposal.task]
+    for _, current in ipairs({ item, record and record.by_id[item.hunk.id] }) do
+      current.deciding = nil
+      if not is_decided[item.hunk.id] then
+        current.hunk.mark, current.settling = 'pending', nil
+        table.insert(back, current)
+      end
+    end
+    fetch_after(item.proposal.task, later)
+  end
+  if #back > 0 then
+    changed(names_of(back))
+  end
+end
+
+local function is_risky(item)
+  return not null(item.hunk.weakensTest) or not null(item.hunk.findings) and #item.hunk.findings > 0
+end
+
+-- The pending items of a task, files with what deserves a second look first.
+local function pending_of(record)
+  local files, rank = {}, {}
+  for _, item in ipairs(record.items) do
+    if M.is_pending(item.hunk) then
+      local path = item.file.path
+      if not rank[path] then
+        rank[path] = { number = item.number, risky = false, items = {} }
+        table.insert(files, rank[path])
+      end
+      rank[path].risky = rank[path].risky or is_risky(item)
+      table.insert(rank[path].items, item)
+    end
+  end
+  table.sort(files, function(a, b)
+    if a.risky ~= b.risky then
+      return a.risky
+    end
+    return a.number < b.number
+  end)
+  return files
+end
+
+--- Returns the pending hunks of all tasks in the order to review them: by task, file and place; within a task, files with
+--- hunks that deserve a second look come first.
+---@return { proposal: table, file: table, hunk: table, number: integer }[]
 function M.pending()
+  if pending_cache then
+    return pending_cache
+  end
   local found, seen = {}, {}
   local function add(task)
-    local proposal = proposals[task]
-    if not proposal or seen[task] then
-      return
-    end
-    seen[task] = true
-    for _, file in ipairs(proposal.files) do
-      for _, hunk in ipairs(file.hunks) do
-        if M.is_pending(hunk) then
-          table.insert(found, { proposal = proposal, file = file, hunk = hunk })
-        end
+    local record = known[task]
+    if record and not seen[task] then
+      seen[task] = true
+      for _, file in ipairs(pending_of(record)) do
+        vim.list_extend(found, file.items)
       end
     end
   end
   vim.tbl_map(add, order)
-  vim.tbl_map(add, vim.tbl_keys(proposals))
+  local others = vim.tbl_keys(known)
+  table.sort(others)
+  vim.tbl_map(add, others)
+  pending_cache = found
   return found
+end
+
+local function items_in(buffer)
+  return by_document[vim.api.nvim_buf_get_name(buffer)] or {}
 end
 
 --- Returns the pending hunks whose file, or virtual new side, is shown in the buffer.
 ---@param buffer integer
----@return { proposal: table, file: table, hunk: table }[]
+---@return { proposal: table, file: table, hunk: table, number: integer }[]
 function M.pending_in(buffer)
-  local path = vim.api.nvim_buf_get_name(buffer)
-  local uri = path:match('^ralph:') and path or vim.uri_from_fname(path)
-  return vim.tbl_filter(function(item)
-    return item.file.uri == uri or item.file.proposalUri == uri
-  end, M.pending())
-end
-
---- Returns the tasks that have hunks in the buffer.
----@param buffer integer
----@return string[]
-function M.tasks_in(buffer)
-  local tasks = {}
-  for _, item in ipairs(M.pending_in(buffer)) do
-    tasks[item.proposal.task] = true
-  end
-  return vim.tbl_keys(tasks)
-end
-
---- Returns where the hunk is in a list of all hunks of its task, as `2/5`.
----@param item { proposal: table, hunk: table }
----@return string
-function M.place(item)
-  local number, all = 0, 0
-  for _, file in ipairs(item.proposal.files) do
-    for _, hunk in ipairs(file.hunks) do
-      all = all + 1
-      if hunk.id == item.hunk.id then
-        number = all
+  local found, name = {}, vim.api.nvim_buf_get_name(buffer)
+  for _, items in pairs(items_in(buffer)) do
+    for _, item in ipairs(items) do
+      -- The new side has only what is decided on the file as a whole: its lines are there already.
+      if M.is_pending(item.hunk) and (item.name == name or item.hunk.kind ~= 'text') then
+        table.insert(found, item)
       end
     end
   end
-  return ('%d/%d'):format(number, all)
+  return found
+end
+
+--- Tells whether the name is that of a document with hunks.
+---@param name string
+---@return boolean
+function M.has_document(name)
+  return by_document[name] ~= nil
+end
+
+--- Returns the tasks that propose something for the file in the buffer, decided or not.
+---@param buffer integer
+---@return string[]
+function M.tasks_in(buffer)
+  return vim.tbl_keys(items_in(buffer))
+end
+
+--- Returns a task's proposal, as the server answered, or nil.
+---@param task string
+---@return table?
+function M.of(task)
+  return known[task] and known[task].proposal
+end
+
+--- Returns how many hunks of a task are pending, accepted and rejected.
+---@param task string
+---@return { pending: integer, accepted: integer, rejected: integer }
+function M.counts(task)
+  local counts = { pending = 0, accepted = 0, rejected = 0 }
+  for _, item in ipairs(known[task] and known[task].items or {}) do
+    local mark = item.hunk.mark == 'pending' and item.hunk.state == 'accepted' and 'accepted' or item.hunk.mark
+    counts[mark] = (counts[mark] or 0) + 1
+  end
+  return counts
+end
+
+--- Returns where the hunk is in a list of all hunks of its task, as `2/5`.
+---@param item { proposal: table, number: integer }
+---@return string
+function M.place(item)
+  local record = known[item.proposal.task]
+  return ('%d/%d'):format(item.number, record and #record.items or item.number)
+end
+
+--- Returns the comments on a hunk, unsent ones first; those on its file without a hunk go with the file's first one.
+---@param item table
+---@return { id: string?, text: string, round: integer?, sent: boolean }[]
+function M.comments(item)
+  local proposal, hunk = item.proposal, item.hunk
+  local found = {}
+  for _, comment in ipairs(null(proposal.comments) and {} or proposal.comments) do
+    local own = comment.hunk == hunk.id
+    local of_file = null(comment.hunk) and comment.path == item.file.path and item.file.hunks[1].id == hunk.id
+    if own or of_file then
+      table.insert(found, comment)
+    end
+  end
+  if #found == 0 then
+    found = vim.tbl_map(function(text) return { text = text, sent = false } end, null(hunk.comments) and {} or hunk.comments)
+  end
+  local sorted = vim.tbl_filter(function(comment) return not comment.sent end, found)
+  return vim.list_extend(sorted, vim.tbl_filter(function(comment) return comment.sent end, found))
 end
 
 --- Returns why the hunk deserves a second look, with what a reviewer found in it, or nil.
@@ -175,13 +452,15 @@ end
 ---@return string?
 function M.warning(hunk)
   local reasons = {}
-  if hunk.state == 'conflict' then
+  if not null(hunk.waitsFor) then
+    table.insert(reasons, ('waits for %s'):format(hunk.waitsFor))
+  elseif hunk.state == 'conflict' then
     table.insert(reasons, 'does not fit the text as it is now')
   elseif not null(hunk.weakensTest) then
     table.insert(reasons, hunk.weakensTest)
   end
   for _, finding in ipairs(null(hunk.findings) and {} or hunk.findings) do
-    table.insert(reasons, 'the reviewer: ' .. vim.trim(finding:gsub('%s+', ' ')))
+    table.insert(reasons, 'the reviewer: ' .. vim.trim((finding:gsub('%s+', ' '))))
   end
   return #reasons > 0 and table.concat(reasons, '; ') or nil
 end
