@@ -7,7 +7,8 @@ use crate::domain::decision::{
 };
 use crate::domain::event::{AttemptId, Event, Requeue, RunEndReason};
 use crate::domain::inbox::{InboxKind, InboxMessage};
-use crate::domain::state::effective_status;
+use crate::domain::landing::Landing;
+use crate::domain::state::{Record, effective_status};
 use crate::domain::task::{Status, TaskId};
 use std::collections::BTreeMap;
 
@@ -199,6 +200,24 @@ impl Next {
         let open = self.state.open_decisions().filter(|decision| decision.task.as_ref() == Some(task));
         for id in open.map(|decision| decision.id.clone()).collect::<Vec<_>>() {
             self.emit(Event::DecisionWithdrawn { id });
+        }
+    }
+
+    /// The commit exists, whatever happened to its tasks meanwhile; it counts for those that are still done.
+    pub(super) fn landed(&mut self, mut landing: Landing) {
+        landing.tasks.retain(|task| self.state.record(task).is_some_and(|record| record.done));
+        if !landing.tasks.is_empty() {
+            self.emit(Event::Landed { landing, at_ms: self.now_ms });
+        }
+    }
+
+    pub(super) fn landing_undone(&mut self, commit: String) {
+        let of_it = |record: &Record| record.landed.as_ref().is_some_and(|landed| landed.commit == commit);
+        let records = self.state.records.iter().filter(|(_, record)| of_it(record));
+        let mut tasks: Vec<TaskId> = records.map(|(task, _)| task.clone()).collect();
+        tasks.sort();
+        if !tasks.is_empty() {
+            self.emit(Event::LandingUndone { tasks, commit });
         }
     }
 }

@@ -102,6 +102,8 @@ impl State {
             | Event::BudgetRaised { .. }
             | Event::Steered { .. }
             | Event::Asked { .. }
+            | Event::Landed { .. }
+            | Event::LandingUndone { .. }
             | Event::CommentMade { .. }
             | Event::CommentDropped { .. }
             | Event::RemarksSent { .. }

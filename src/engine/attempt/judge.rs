@@ -181,9 +181,10 @@ impl Job {
         };
         let Ok(before) = serde_json::from_str(&text) else { return Ok(Vec::new()) };
         let change = world.workshop.outside_since(&OutsideState(before)).await?;
-        let mut leaks = change.places;
+        let saved = self.context.saved_since(self.record.started_at_ms);
+        // A branch of that name is one that a person landed on.
+        let mut leaks: Vec<String> = change.places.into_iter().filter(|place| !saved.contains(place)).collect();
         if !change.head_moved {
-            let saved = self.context.saved_since(self.record.started_at_ms);
             leaks.extend(change.files.into_iter().filter(|path| !saved.contains(path)));
         }
         Ok(leaks)

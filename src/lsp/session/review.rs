@@ -11,6 +11,7 @@ use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
 use crate::protocol::engine_api::{ProposalFile, ProposalSummary, ProposalView};
 use lsp_types::{Position, Range, TextEdit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A text hunk at its place in an open document.
@@ -62,6 +63,20 @@ pub fn place(root: &Root, document: &Document) -> Vec<Placed> {
     placed
 }
 
+/// Finds the rejected text hunks of all proposals in a document, where they would go.
+pub fn place_rejected(root: &Root, document: &Document) -> Vec<Placed> {
+    let Some(path) = document.path.as_deref().and_then(|path| root.relative(path)) else { return Vec::new() };
+    let rejects = |mark: &Mark| matches!(mark, Mark::Rejected { .. });
+    let mut placed = Vec::new();
+    for (summary, view) in root.loaded().filter(|(summary, _)| summary.hunks.iter().any(|hunk| rejects(&hunk.state))) {
+        for file in view.files.iter().filter(|file| shows(summary, file, &path)) {
+            let all = map_file(root, summary, view, file, document.text.as_str(), &BTreeSet::new());
+            placed.extend(all.into_iter().filter(|placed| rejects(&placed.mark)));
+        }
+    }
+    placed
+}
+
 /// Tells whether the text hunks of a file are decided in the document at `path`: at the old path until a rename is taken.
 fn shows(summary: &ProposalSummary, file: &ProposalFile, path: &str) -> bool {
     let renamed = file.hunks.iter().find(|(hunk, _)| hunk.kind == HunkKind::Rename);
@@ -78,11 +93,23 @@ fn place_file(
     file: &ProposalFile,
     buffer: &str,
 ) -> Vec<Placed> {
+    let rejected = marked(summary, |mark| matches!(mark, Mark::Rejected { .. }));
+    map_file(root, summary, view, file, buffer, &rejected)
+}
+
+/// Places the text hunks of a file but those that are left out.
+fn map_file(
+    root: &Root,
+    summary: &ProposalSummary,
+    view: &Arc<ProposalView>,
+    file: &ProposalFile,
+    buffer: &str,
+    left_out: &BTreeSet<HunkId>,
+) -> Vec<Placed> {
     let hunks: Vec<Hunk> = file.hunks.iter().map(|(hunk, _)| hunk.clone()).filter(Hunk::is_text).collect();
     let Some(base) = file.base_text.as_deref().filter(|_| !hunks.is_empty()) else { return Vec::new() };
     let accepted = marked(summary, |mark| *mark == Mark::Accepted);
-    let rejected = marked(summary, |mark| matches!(mark, Mark::Rejected { .. }));
-    let mapped = map_hunks(base, &hunks, &accepted, &rejected, buffer);
+    let mapped = map_hunks(base, &hunks, &accepted, left_out, buffer);
     let place = |mapped: Mapped| {
         let hunk = hunks.iter().find(|hunk| hunk.id == mapped.hunk)?.clone();
         let waits_for = waits_for(root, view, &hunk.id);

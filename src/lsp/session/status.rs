@@ -8,6 +8,7 @@ use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkKind};
 use crate::domain::inbox::Question;
+use crate::domain::landing::LandedAs;
 use crate::domain::report::Finding;
 use crate::domain::review::HunkState;
 use crate::domain::rounds::Comment;
@@ -141,6 +142,8 @@ fn task(root: &Root, view: &TaskView) -> TaskStatus {
         attempts: attempts.collect(),
         hunks: hunks.collect(),
         questions: view.questions.iter().map(question).collect(),
+        landable: view.landable,
+        landed: view.landed.as_ref().map(LandedAs::words),
     }
 }
 
