@@ -176,6 +176,9 @@ pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError>
         return tell_settled(&handle, &mut events, &task).await;
     }
     let hunks = named(&handle, &task, &args.hunks).await?;
+    if args.undo {
+        return undo_reject(&handle, task, hunks).await;
+    }
     handle.tell(Command::Reject { task: task.clone(), hunks, why: args.why, rest: false }).await?;
     output::line(&format!("rejected; to have it done again: ralph-sidecar send-back {id}"));
     let rest = match some_accepted(&handle.snapshot().await?, &task) {

@@ -1,9 +1,10 @@
 //! Accepted work on its way into git: what can be landed, in which order, and in which words.
 
-use super::event::Mark;
+use super::hunks::HunkId;
 use super::state::{Record, State};
 use super::task::TaskId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Where accepted work goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +53,14 @@ pub struct Landing {
     pub branch: String,
 }
 
+/// Accepted hunks of one proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedPart {
+    pub base: String,
+    pub head: String,
+    pub accepted: BTreeSet<HunkId>,
+}
+
 /// Where a task's accepted text is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandedAs {
@@ -89,14 +98,23 @@ pub enum NotLandable {
 ///
 /// Why not.
 pub fn landable(record: Option<&Record>) -> Result<(), NotLandable> {
-    let proposal = record.and_then(|record| Some((record, record.proposal.as_ref()?)));
-    let Some((record, proposal)) = proposal else { return Err(NotLandable::NothingAccepted) };
+    let Some(record) = record else { return Err(NotLandable::NothingAccepted) };
     match &record.landed {
         Some(landed) => Err(NotLandable::Landed(landed.words())),
-        None if !proposal.marks.values().any(|mark| *mark == Mark::Accepted) => Err(NotLandable::NothingAccepted),
+        None if accepted_parts(record).is_empty() => Err(NotLandable::NothingAccepted),
         None if !record.done => Err(NotLandable::NotDone),
         None => Ok(()),
     }
+}
+
+/// Returns what was accepted of a task: in earlier rounds, which is in the files since, and of its proposal.
+pub fn accepted_parts(record: &Record) -> Vec<AcceptedPart> {
+    let last = record.proposal.as_ref().map(|proposal| AcceptedPart {
+        base: proposal.base.clone(),
+        head: proposal.head.clone(),
+        accepted: proposal.accepted(),
+    });
+    record.earlier.iter().cloned().chain(last).filter(|part| !part.accepted.is_empty()).collect()
 }
 
 /// Returns the tasks of the queue that can be landed, in file order.

@@ -56,12 +56,10 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         }
         Command::Proposal { task } => proposal(context, &task).await.map(Reply::Proposal),
         Command::Accept { task, hunks, write } => accept(context, task, hunks, write).await.map(Reply::Accepted),
-        Command::Reject { task, why, rest: true, .. } => {
-            ask(context, Input::DropRest { task, why, by: "person".into() }).await
-        }
-        Command::Reject { task, hunks, why, rest: false } => {
+        Command::Reject { task, hunks, why, rest } => {
+            let hunks = if rest { Vec::new() } else { hunks };
             let hunks = or_pending(context, &task, hunks).await?;
-            landing::reject(context, task, hunks, why).await.map(|()| Reply::Done)
+            landing::reject(context, task, hunks, why, rest).await.map(|()| Reply::Done)
         }
         Command::Withdraw { task, hunks } => {
             ask(context, Input::MarkHunks { task, hunks, mark: Mark::Pending, by: "person".into() }).await

@@ -133,16 +133,15 @@ async fn into_git(
 
 fn part(current: &State, task: &TaskId) -> Option<LandPart> {
     let record = current.record(task)?;
-    let proposal = record.proposal.as_ref()?;
     let queued = current.tasks.get(task).or(record.claimed.as_ref());
     let title = queued.map(|task| task.title.clone()).unwrap_or_else(|| task.to_string());
-    let words = LandWords { id: task.to_string(), title, summary: summary(record, proposal) };
-    let (base, head) = (proposal.base.clone(), proposal.head.clone());
-    Some(LandPart { task: task.clone(), base, head, accepted: proposal.accepted(), words })
+    let words = LandWords { id: task.to_string(), title, summary: summary(record) };
+    Some(LandPart { task: task.clone(), rounds: landing::accepted_parts(record), words })
 }
 
-fn summary(record: &Record, proposal: &Proposal) -> String {
-    let attempt = record.attempts.iter().find(|attempt| attempt.number == proposal.attempt);
+fn summary(record: &Record) -> String {
+    let attempt = record.proposal.as_ref().map(|proposal| proposal.attempt);
+    let attempt = record.attempts.iter().find(|known| Some(known.number) == attempt);
     attempt.and_then(|attempt| attempt.end.as_ref()?.summary.clone()).unwrap_or_default()
 }
 
@@ -154,19 +153,26 @@ fn usage(message: String) -> ApiError {
     ApiError::new(ErrorKind::Usage, message)
 }
 
-/// Rejects hunks, and keeps that so that it can be taken back.
+/// Rejects hunks, and keeps that so that it can be taken back; with `rest`, all that wait, and what was accepted is kept.
 pub(super) async fn reject(
     context: &Context,
     task: TaskId,
     hunks: Vec<HunkId>,
     why: Option<String>,
+    rest: bool,
 ) -> Result<(), ApiError> {
     let before = state(context).await?;
     let proposal = before.record(&task).and_then(|record| record.proposal.as_ref());
     let fresh = |hunk: &&HunkId| !proposal.is_some_and(|it| matches!(it.mark(hunk), Mark::Rejected { .. }));
     let fresh: Vec<HunkId> = hunks.iter().filter(fresh).cloned().collect();
-    let mark = Mark::Rejected { why };
-    context.ask(Input::MarkHunks { task: task.clone(), hunks, mark, by: "person".into() }).await?;
+    let by = "person".to_owned();
+    context
+        .ask(if rest {
+            Input::DropRest { task: task.clone(), why, by }
+        } else {
+            Input::MarkHunks { task: task.clone(), hunks, mark: Mark::Rejected { why }, by }
+        })
+        .await?;
     if !fresh.is_empty()
         && let Err(error) = context.world.workshop.keep_rejection(&task, fresh).await
     {

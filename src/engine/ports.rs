@@ -3,7 +3,7 @@
 use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::InboxMessage;
-use crate::domain::landing::{LandWords, Landing};
+use crate::domain::landing::{AcceptedPart, LandWords, Landing};
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
@@ -268,13 +268,12 @@ pub struct OutsideChange {
     pub head_moved: bool,
 }
 
-/// The accepted part of one task's proposal.
+/// What was accepted of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LandPart {
     pub task: TaskId,
-    pub base: String,
-    pub head: String,
-    pub accepted: BTreeSet<HunkId>,
+    /// Of its rounds, in order; at least one.
+    pub rounds: Vec<AcceptedPart>,
     /// What the message can say about it.
     pub words: LandWords,
 }

@@ -213,9 +213,18 @@ fn task_view(state: &State, id: &TaskId) -> Option<TaskView> {
     let used = record.map(|record| record.used).unwrap_or_default();
     let landed = record.and_then(|record| record.landed.clone());
     let landable = landing::landable(record).is_ok();
-    let state_of = live.state;
-    let why = live.why;
-    Some(TaskView { task, state: state_of, why, attempts, proposal, questions, comments, used, landed, landable })
+    Some(TaskView {
+        task,
+        state: live.state,
+        why: live.why,
+        attempts,
+        proposal,
+        questions,
+        comments,
+        used,
+        landed,
+        landable,
+    })
 }
 
 fn attempt_views(record: &Record) -> Vec<AttemptView> {

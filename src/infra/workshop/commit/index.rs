@@ -87,13 +87,10 @@ impl Staged {
         }
         let below = |path: &str| Ok(entries.known.get(path).cloned());
         let files = Layered::new(inside, &below);
-        for part in parts.iter().filter(|part| plan.landed.contains(&part.task)) {
-            let changes = inside.changes(&part.base, &part.head)?;
-            files.put(part, &changes, "what you have staged").map_err(|error| {
-                let hint = "commit what is staged first, or unstage it (`git restore --staged FILE`)";
-                PortError { hint: Some(hint.to_owned()), ..error }
-            })?;
-        }
+        plan.repeat(inside, parts, &files, "what you have staged").map_err(|error| {
+            let hint = "commit what is staged first, or unstage it (`git restore --staged FILE`)";
+            PortError { hint: Some(hint.to_owned()), ..error }
+        })?;
         for change in own.values_mut() {
             change.after = files.entry_of(&files.read(&change.path)?)?;
         }

@@ -1,6 +1,7 @@
 //! What a commit holds: the files of its parent with the accepted hunks in them.
 
 use super::refused;
+use crate::domain::hunks::HunkId;
 use crate::domain::task::TaskId;
 use crate::engine::ports::{LandOrder, LandPart, PortError, PortResult};
 use crate::infra::checkout::{FileMode, FileState};
@@ -61,23 +62,23 @@ impl<'a> Layered<'a> {
         }
     }
 
-    /// Puts the accepted hunks of a task in; tells whether that changed anything.
+    /// Puts the accepted hunks of a step in; tells whether that changed anything.
     ///
     /// # Errors
     ///
-    /// Names the first file they do not fit; then nothing of the task is in.
-    pub(super) fn put(&self, part: &LandPart, changes: &[FileChange], what: &str) -> PortResult<bool> {
+    /// Names the first file they do not fit; then nothing of the step is in.
+    pub(super) fn put(&self, step: &Step<'_>, what: &str) -> PortResult<bool> {
         let mut edits = Vec::new();
-        for change in changes {
+        for change in &step.changes {
             let place = Place::look(&|path| self.read(path), change)?;
-            if !place.concerns(&part.accepted) {
+            if !place.concerns(step.accepted) {
                 continue;
             }
             if change.old_mode == SUBMODULE || change.new_mode == SUBMODULE {
                 return Err(submodule(&change.path));
             }
             // Nothing of the proposal is known to be there; what is not accepted is expected to be absent.
-            let wanted = part.accepted.clone();
+            let wanted = step.accepted.clone();
             let choice = Choice { accepted: BTreeSet::new(), rejected: place.others(&wanted), wanted };
             let mut reply = AcceptReply::default();
             place.plan(&choice, &mut edits, &mut reply);
@@ -87,6 +88,22 @@ impl<'a> Layered<'a> {
         }
         let changed = !edits.is_empty();
         self.over.borrow_mut().extend(edits.into_iter().map(|edit| (edit.path, edit.write)));
+        Ok(changed)
+    }
+
+    /// Puts all steps of a task in, or none of them.
+    pub(super) fn put_all(&self, steps: &[&Step<'_>], what: &str) -> PortResult<bool> {
+        let before = self.over.borrow().clone();
+        let mut changed = false;
+        for step in steps {
+            match self.put(step, what) {
+                Ok(put) => changed |= put,
+                Err(error) => {
+                    self.over.replace(before);
+                    return Err(error);
+                }
+            }
+        }
         Ok(changed)
     }
 
@@ -121,6 +138,58 @@ impl<'a> Layered<'a> {
     }
 }
 
+/// What was accepted of one round of a task, with the files it changes.
+pub(super) struct Step<'a> {
+    pub task: &'a TaskId,
+    accepted: &'a BTreeSet<HunkId>,
+    changes: Vec<FileChange>,
+    /// Whether a later round of the task follows.
+    is_earlier: bool,
+}
+
+impl<'a> Step<'a> {
+    /// Returns the steps of an order, in the order to put them in. What a person has taken out again since an earlier
+    /// round is left out.
+    ///
+    /// # Errors
+    ///
+    /// When a commit of an order is not there any more.
+    fn all(inside: &Inside, parts: &'a [LandPart]) -> PortResult<Vec<Self>> {
+        let mut steps = Vec::new();
+        for part in parts {
+            for (at, round) in part.rounds.iter().enumerate() {
+                let changes = inside.changes(&round.base, &round.head)?;
+                let is_earlier = at + 1 < part.rounds.len();
+                steps.push(Self { task: &part.task, accepted: &round.accepted, changes, is_earlier });
+            }
+        }
+        for at in 0..steps.len() {
+            if steps[at].is_earlier {
+                let gone = steps[at].taken_out(inside, &steps[at + 1..])?;
+                steps[at].changes.retain(|change| !gone.contains(&change.path));
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Returns the files whose accepted text is not in them any more; one that a later step changes again is not
+    /// looked at.
+    fn taken_out(&self, inside: &Inside, later: &[Self]) -> PortResult<Vec<String>> {
+        let again = |path: &str| {
+            let mut later = later.iter().flat_map(|step| &step.changes);
+            later.any(|change| change.path == path || change.old_path.as_deref() == Some(path))
+        };
+        let mut gone = Vec::new();
+        for change in self.changes.iter().filter(|change| !again(&change.path)) {
+            let place = Place::look(&|path| on_disk_now(inside, path), change)?;
+            if place.concerns(self.accepted) && place.lacks(self.accepted) {
+                gone.push(change.path.clone());
+            }
+        }
+        Ok(gone)
+    }
+}
+
 impl Plan {
     /// Decides what goes in over `parent`.
     ///
@@ -128,16 +197,13 @@ impl Plan {
     ///
     /// When nothing does, or, with a strict order, when something does not.
     pub(super) fn make(inside: &Inside, order: &LandOrder, parent: &str) -> PortResult<Self> {
-        let changes = order.parts.iter().map(|part| inside.changes(&part.base, &part.head));
-        let changes: Vec<Vec<FileChange>> = changes.collect::<PortResult<_>>()?;
+        let steps = Step::all(inside, &order.parts)?;
         let below = |path: &str| Ok(inside.repository.entry(parent, path)?);
         let files = Layered::new(inside, &below);
         let (mut landed, mut left_out) = (Vec::new(), Vec::new());
         let mut refusal = None;
-        for (at, part) in order.parts.iter().enumerate() {
-            let put = taken_out(inside, part, &changes[at], &changes[at + 1..])
-                .and_then(|()| files.put(part, &changes[at], "the last commit"));
-            match put {
+        for part in &order.parts {
+            match still_there(inside, part, &steps).and_then(|mine| files.put_all(&mine, "the last commit")) {
                 Ok(true) => landed.push(part.task.clone()),
                 // Somebody committed it by hand.
                 Ok(false) => {}
@@ -157,29 +223,42 @@ impl Plan {
         Ok(Self { parent: parent.to_owned(), entries, landed, left_out })
     }
 
+    /// Puts what is landed into other files than the parent's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layered::put`].
+    pub(super) fn repeat(
+        &self,
+        inside: &Inside,
+        parts: &[LandPart],
+        files: &Layered<'_>,
+        what: &str,
+    ) -> PortResult<()> {
+        let steps = Step::all(inside, parts)?;
+        let mut landed = steps.iter().filter(|step| self.landed.contains(step.task));
+        landed.try_for_each(|step| files.put(step, what).map(|_| ()))
+    }
+
     pub(super) fn tasks(&self) -> Vec<TaskId> {
         self.landed.clone()
     }
 }
 
-/// Refuses a task whose accepted text is not in the files any more; a file that a later task changes again is not
-/// looked at.
-fn taken_out(inside: &Inside, part: &LandPart, changes: &[FileChange], later: &[Vec<FileChange>]) -> PortResult<()> {
-    let again = |path: &str| {
-        let mut later = later.iter().flatten();
-        later.any(|change| change.path == path || change.old_path.as_deref() == Some(path))
-    };
-    for change in changes.iter().filter(|change| !again(&change.path)) {
-        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
-        if place.concerns(&part.accepted) && place.lacks(&part.accepted) {
+/// Returns the steps of a task.
+///
+/// # Errors
+///
+/// When what was accepted last is not in the files any more.
+fn still_there<'s, 'a>(inside: &Inside, part: &LandPart, steps: &'s [Step<'a>]) -> PortResult<Vec<&'s Step<'a>>> {
+    let mine = steps.iter().enumerate().filter(|(_, step)| *step.task == part.task);
+    for (at, step) in mine.clone().filter(|(_, step)| !step.is_earlier) {
+        if let Some(path) = step.taken_out(inside, &steps[at + 1..])?.first() {
             let hint = format!("`ralph-sidecar land {} --tree` writes it again", part.task);
-            return Err(refused(
-                format!("land {}: what was accepted of it is not in the file any more", change.path),
-                &hint,
-            ));
+            return Err(refused(format!("land {path}: what was accepted of it is not in the file any more"), &hint));
         }
     }
-    Ok(())
+    Ok(mine.map(|(_, step)| step).collect())
 }
 
 fn submodule(path: &str) -> PortError {

@@ -3,6 +3,7 @@
 use super::super::{GitWorkshop, Inside, landing};
 use super::*;
 use crate::domain::hunks::{HunkId, file_hunks};
+use crate::domain::landing::AcceptedPart;
 use crate::engine::ports::TakenBack;
 use crate::infra::paths::{Homes, StatePaths};
 use crate::infra::repository::BlobEntry;
@@ -129,7 +130,7 @@ proptest! {
         let before = place.everything();
         let (old_head, old_index) = (place.text("HEAD:a"), place.text(":a"));
         let words = LandWords { id: "t".to_owned(), title: "T".to_owned(), summary: String::new() };
-        let part = LandPart { task: "t".into(), base: start, head, accepted: accepted.clone(), words };
+        let part = LandPart { task: "t".into(), rounds: vec![AcceptedPart { base: start, head, accepted: accepted.clone() }], words };
         let order = LandOrder {
             parts: vec![part], branch: None, message: "{title}".to_owned(), strict: true, ours: BTreeSet::new(),
         };
