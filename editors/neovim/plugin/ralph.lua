@@ -39,6 +39,7 @@ plug_operator('reject', 'g@', { 'n', 'x' }, 'reject', 'reject the hunks of a mot
 plug_operator('accept-hunk', 'g@_', 'n', 'accept_hunk', 'accept the hunk at the cursor and go on')
 plug_operator('reject-hunk', 'g@_', 'n', 'reject_hunk', 'reject the hunk at the cursor and go on')
 plug('n', 'reject-hunk-why', function() require('ralph.decide').reject_at_cursor({ ask = true }) end, 'reject and say why')
+plug('n', 'take-back', function() require('ralph.decide').take_back() end, 'take back what a key decided last, else undo')
 plug('n', 'comment', function() require('ralph.decide').comment() end, 'comment on the hunk or the line')
 plug('n', 'accept-file', function() require('ralph.decide').accept_file() end, 'accept all hunks of the file')
 plug('n', 'next-hunk', function() require('ralph.review').jump(1) end, 'next hunk, across files')

@@ -2,6 +2,7 @@
 -- which the keys came, and what it refuses waits again.
 
 local client = require('ralph.client')
+local history = require('ralph.history')
 local proposals = require('ralph.proposals')
 local review = require('ralph.review')
 
@@ -40,6 +41,7 @@ local next_in_queue
 local function finish(job, decided, failure)
   busy = false
   proposals.settle(job.items, decided)
+  history.done(job.entry, #decided > 0)
   if failure then
     client.notify(failure, vim.log.levels.ERROR)
   elseif #queue == 0 then
@@ -54,6 +56,12 @@ next_in_queue = function()
   end
   local job = table.remove(queue, 1)
   busy = true
+  if job.take_back then
+    return history.take_back(function()
+      busy = false
+      next_in_queue()
+    end)
+  end
   client.request(job.method, job.params, function(result)
     for _, conflict in ipairs(result.conflicts or {}) do
       client.notify(conflict.reason, vim.log.levels.WARN)
@@ -89,6 +97,7 @@ local function decide(method, items, more)
     local ids = vim.tbl_map(function(item) return item.hunk.id end, by_task[task])
     table.insert(queue, {
       method = method,
+      entry = history.note(marks_of[method], by_task[task]),
       items = by_task[task],
       at_once = not asks,
       buffer = vim.api.nvim_get_current_buf(),
@@ -106,6 +115,12 @@ local function decide_at_cursor(method, more)
   if place and require('ralph').options.advance and not (more and more.askWhy) then
     review.go_on(place.item, all)
   end
+end
+
+--- Takes back what a key decided last, after what is on its way; `u` as ever where that is not what was done last.
+function M.take_back()
+  table.insert(queue, { take_back = true })
+  next_in_queue()
 end
 
 local function operated()
