@@ -1,4 +1,4 @@
-//! `accept`, `reject`, `send-back` and `undo`: decide about proposals without an editor.
+//! `accept`, `reject`, `comment`, `send-back` and `undo`: decide about proposals without an editor.
 
 use super::context::{Context, find_task};
 use super::error::{data, usage};
@@ -40,6 +40,28 @@ pub struct RejectArgs {
     /// The reason, for the next attempt.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
+    /// All that wait, and finish the task with what was accepted.
+    #[arg(long, conflicts_with = "hunks")]
+    pub rest: bool,
+}
+
+/// Options of `comment`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommentArgs {
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// What is to be said; it is kept, and goes with the next send back.
+    #[arg(value_name = "TEXT", required_unless_present = "drop")]
+    pub text: Option<String>,
+    /// About this hunk: its number, or its id.
+    #[arg(long, value_name = "N", conflicts_with = "at")]
+    pub hunk: Option<String>,
+    /// About a place in the proposed text.
+    #[arg(long, value_name = "FILE:LINE")]
+    pub at: Option<String>,
+    /// Take a comment back, by the id that `review` prints.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["text", "hunk", "at"])]
+    pub drop: Option<String>,
 }
 
 /// Options of `send-back`.
@@ -50,6 +72,12 @@ pub struct SendBackArgs {
     /// What to do differently; may be given several times.
     #[arg(long = "comment", value_name = "TEXT")]
     pub comments: Vec<String>,
+    /// Have everything reviewed again: what was accepted waits too, where it is proposed once more.
+    #[arg(long)]
+    pub all: bool,
+    /// Have it put onto the files as they are now; what does not fit is told.
+    #[arg(long)]
+    pub rebase: bool,
 }
 
 /// Puts hunks into the checkout.
@@ -72,7 +100,11 @@ pub async fn accept(context: &Context, args: AcceptArgs) -> Result<(), ApiError>
             return Err(conflict(&task, reply.conflicts.len()));
         }
     }
-    if let Some(view) = settled(&handle, &mut events, &task).await? {
+    tell_settled(&handle, &mut events, &task).await
+}
+
+async fn tell_settled(handle: &Handle, events: &mut Events, task: &TaskId) -> Result<(), ApiError> {
+    if let Some(view) = settled(handle, events, task).await? {
         output::line(&format!("{}: {}, {}", clean(&task.0), view.state.as_str(), clean(&view.why)));
     }
     Ok(())
@@ -129,9 +161,14 @@ pub async fn settled(handle: &Handle, events: &mut Events, task: &TaskId) -> Res
 pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError> {
     let handle = context.connect().await?;
     let task = TaskId(args.task);
-    let hunks = named(&handle, &task, &args.hunks).await?;
-    handle.tell(Command::Reject { task: task.clone(), hunks, why: args.why }).await?;
     let id = quoted(&task.0);
+    if args.rest {
+        let mut events = handle.subscribe();
+        handle.tell(Command::Reject { task: task.clone(), hunks: Vec::new(), why: args.why, rest: true }).await?;
+        return tell_settled(&handle, &mut events, &task).await;
+    }
+    let hunks = named(&handle, &task, &args.hunks).await?;
+    handle.tell(Command::Reject { task: task.clone(), hunks, why: args.why, rest: false }).await?;
     output::line(&format!("rejected; to have it done again: ralph-sidecar send-back {id}"));
     let rest = match some_accepted(&handle.snapshot().await?, &task) {
         Ok(()) => format!("ralph-sidecar accept {id} --only-accepted"),
@@ -148,10 +185,42 @@ pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError>
 /// For a task without a proposal.
 pub async fn send_back(context: &Context, args: SendBackArgs) -> Result<(), ApiError> {
     let task = TaskId(args.task);
-    let comments = args.comments;
-    context.connect().await?.tell(Command::SendBack { task: task.clone(), comments }).await?;
+    let (comments, rest, rebase) = (args.comments, !args.all, args.rebase);
+    context.connect().await?.tell(Command::SendBack { task: task.clone(), comments, rest, rebase }).await?;
     output::line(&format!("{} goes back to the agent: ralph-sidecar run", clean(&task.0)));
     Ok(())
+}
+
+/// Says something about a proposal, or takes that back.
+///
+/// # Errors
+///
+/// For an unknown task, hunk or comment, and a place that does not read as `FILE:LINE`.
+pub async fn comment(context: &Context, args: CommentArgs) -> Result<(), ApiError> {
+    let handle = context.connect().await?;
+    let task = TaskId(args.task);
+    if let Some(id) = args.drop {
+        handle.tell(Command::DropComment { task, id }).await?;
+        output::line("taken back");
+        return Ok(());
+    }
+    let typed: Vec<String> = args.hunk.into_iter().collect();
+    let hunk = named(&handle, &task, &typed).await?.pop();
+    let (path, line) = args.at.as_deref().map(place).transpose()?.unzip();
+    let text = args.text.unwrap_or_default();
+    handle.tell(Command::Comment { task: task.clone(), hunk, path, line, text }).await?;
+    let id = quoted(&task.0);
+    output::line(&format!("kept; it goes with the next: ralph-sidecar send-back {id}"));
+    Ok(())
+}
+
+/// Reads `FILE:LINE`.
+fn place(typed: &str) -> Result<(String, u32), ApiError> {
+    let read = typed.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?)));
+    match read {
+        Some((path, line)) if !path.is_empty() && line > 0 => Ok((path.to_owned(), line)),
+        _ => Err(usage(format!("comment --at {typed}: a place reads FILE:LINE, for example src/main.rs:12"))),
+    }
 }
 
 /// Takes back what the engine last wrote into the checkout.

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and the one place that puts the parts together.
 //!
 //! One file per command. Shared by them: `context` (ways to the engine and the journal), `error` (exit codes),
-//! `output`, `style`, `documents` (JSON), `status_text` (words). `connect`, `engine` and `compose` put the parts of the
+//! `interrupts`, `output`, `style`, `documents` (JSON), `status_text` (words). `connect`, `engine` and `compose` put the parts of the
 //! program together.
 
 mod accept;
@@ -21,6 +21,7 @@ pub mod engine;
 mod error;
 mod hunk_numbers;
 mod init;
+mod interrupts;
 mod log;
 pub mod lsp;
 mod mcp;
@@ -90,6 +91,8 @@ pub enum Verb {
     Accept(accept::AcceptArgs),
     /// Say no to a proposal, or to hunks of it.
     Reject(accept::RejectArgs),
+    /// Say something about a proposal, for the next send back.
+    Comment(accept::CommentArgs),
     /// Have the agent do a proposal again.
     SendBack(accept::SendBackArgs),
     /// Take back what was last accepted.
@@ -159,7 +162,7 @@ impl Verb {
             Self::Run(_) => "start a run",
             Self::Review(_) | Self::Log(_) | Self::Doctor(_) => "use the engine for anything but reports",
             Self::Accept(_) | Self::Undo => "accept hunks",
-            Self::Reject(_) | Self::SendBack(_) => "review its work",
+            Self::Reject(_) | Self::Comment(_) | Self::SendBack(_) => "review its work",
             Self::Answer(_) => "answer a decision",
             Self::Pause | Self::Resume | Self::Stop(_) | Self::Steer(_) | Self::Retry(_) => "steer the run",
             Self::Trust(_) => "trust commands",
@@ -224,6 +227,7 @@ fn perform(context: &Context, verb: Verb) -> Result<u8, ApiError> {
         Verb::Review(args) => block_on(context, review::run(context, args))?,
         Verb::Accept(args) => block_on(context, accept::accept(context, args))?,
         Verb::Reject(args) => block_on(context, accept::reject(context, args))?,
+        Verb::Comment(args) => block_on(context, accept::comment(context, args))?,
         Verb::SendBack(args) => block_on(context, accept::send_back(context, args))?,
         Verb::Undo => block_on(context, accept::undo(context))?,
         Verb::Decisions(args) => decisions::run(context, &args)?,

@@ -8,7 +8,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::queue::LiveState;
 use crate::domain::task::{Status, Task, VerifyCommand};
 use crate::protocol::engine_api::{
-    AttemptView, EndedRunView, HunkSummary, ProposalFile, ProposalSummary, ProposalView, Snapshot, TaskView,
+    AttemptView, EndedRunView, HunkSummary, ProposalFile, ProposalSummary, ProposalView, ReviewView, Snapshot, TaskView,
 };
 
 /// A task in review, one that is blocked by a question, one that waits for it, a draft and a done one.
@@ -25,11 +25,25 @@ pub fn snapshot() -> Snapshot {
         head: "a".repeat(40),
         files: vec!["greet.sh".into()],
         hunks: vec![
-            HunkSummary { id: HunkId("111111aaaaaa".into()), path: "greet.sh".into(), state: Mark::Pending },
-            HunkSummary { id: HunkId("222222bbbbbb".into()), path: "greet.sh".into(), state: Mark::Accepted },
+            HunkSummary {
+                id: HunkId("111111aaaaaa".into()),
+                path: "greet.sh".into(),
+                state: Mark::Pending,
+                changed: false,
+                again: false,
+            },
+            HunkSummary {
+                id: HunkId("222222bbbbbb".into()),
+                path: "greet.sh".into(),
+                state: Mark::Accepted,
+                changed: false,
+                again: false,
+            },
         ],
         summary: Some("Greets.".into()),
         part_kept: false,
+        part: None,
+        round: 1,
     });
     let mut blocked = task("pick-name", "Pick a name", LiveState::Blocked, "it needs an answer to d1: Which name?");
     blocked.attempts = vec![attempt(1, Some(Outcome::NeedsDecision), "asked: Which name?")];
@@ -90,6 +104,7 @@ pub fn task(id: &str, title: &str, state: LiveState, why: &str) -> TaskView {
         attempts: vec![],
         proposal: None,
         questions: Vec::new(),
+        comments: Vec::new(),
         used: Usage::default(),
     }
 }
@@ -136,6 +151,7 @@ pub fn proposal() -> ProposalView {
         checks: vec![],
         acceptance: vec![],
         findings: vec![],
+        review: ReviewView { round: 1, ..ReviewView::default() },
         files: vec![ProposalFile {
             path: "greet.sh".into(),
             old_path: None,

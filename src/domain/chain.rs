@@ -260,8 +260,8 @@ pub fn pick(
 /// alone.
 pub fn pick_for_task(state: &State, task: &Task, now_ms: i64) -> Pick {
     let Some(run) = &state.run else { return Pick::Exhausted };
-    let links = links_for(&run.settings, task);
     let record = state.record(&task.id);
+    let links = links_for(&run.settings, task, record.is_some_and(|record| record.rebase));
     pick(&state.chain, &run.left, &links, |link| record.map_or(0, |record| strikes(record, link)), now_ms)
 }
 
@@ -272,10 +272,12 @@ pub fn pick_for_role(state: &State, settings: &RunSettings, role: &str, now_ms: 
     pick(&state.chain, left, &settings.links(role), |_| 0, now_ms)
 }
 
-/// Returns the links that may do the task: those of its own agent, or of the implementer's chain.
-pub fn links_for(settings: &RunSettings, task: &Task) -> Vec<Link> {
+/// Returns the links that may do the task: those of its own agent, or of the implementer's chain; where a proposal is to
+/// be put onto another text (`rebase`), of the fixer's.
+pub fn links_for(settings: &RunSettings, task: &Task, rebase: bool) -> Vec<Link> {
     match &task.agent {
         Some(own) => settings.links_of(own),
+        None if rebase => settings.links(super::settings::FIXER),
         None => settings.links(super::settings::IMPLEMENTER),
     }
 }
@@ -301,7 +303,8 @@ pub fn run_waits(state: &State) -> Option<Wait> {
     }
     let mut seen = BTreeSet::new();
     let tasks = super::queue::ready_tasks(state).filter_map(|id| state.tasks.get(id));
-    let first_of_agent = tasks.filter(|task| seen.insert(task.agent.as_deref()));
+    let rebases = |task: &Task| state.record(&task.id).is_some_and(|record| record.rebase);
+    let first_of_agent = tasks.filter(|task| seen.insert((task.agent.as_deref(), rebases(task))));
     first_of_agent.filter_map(|task| wait_of(state, task)).min_by_key(|wait| wait.cooldown.until_ms)
 }
 

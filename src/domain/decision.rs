@@ -66,6 +66,10 @@ pub enum OptionEffect {
     CountNewFailures,
     /// From now on the named check is not run.
     IgnoreCheck,
+    /// The accepted part of a proposal is taken though its checks fail by themselves.
+    TakePart,
+    /// What was not accepted goes back to the agent; what was accepted stays.
+    SendRestBack,
 }
 
 /// What the question rests on.

@@ -4,9 +4,10 @@ use super::budget::BudgetOf;
 use super::chain::Reach;
 use super::decision::{Answer, Decision, DecisionId};
 use super::ending::Usage;
-use super::hunks::HunkId;
-use super::outcome::{AttemptEnd, Outcome};
+use super::hunks::{Hunk, HunkId};
+use super::outcome::{AttemptEnd, CheckResult, Outcome};
 use super::report::{Finding, Report};
+use super::rounds::{Comment, Remark};
 use super::settings::RunSettings;
 use super::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,24 @@ pub struct HunkRef {
     pub id: HunkId,
     /// Path on the new side, or on the old side of a deletion.
     pub path: String,
+    /// Equal for the same change with other lines around it; empty in older journals.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// Its text was in the user's checkout already when it was proposed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub there: bool,
+}
+
+impl HunkRef {
+    /// Makes what the journal keeps of a hunk.
+    pub fn of(hunk: &Hunk) -> Self {
+        Self { id: hunk.id.clone(), path: hunk.path.clone(), text: hunk.text_key(), there: false }
+    }
+
+    /// Tells whether its text was in the checkout; older journals do not know, and there it is taken for granted.
+    pub fn is_there(&self) -> bool {
+        self.there || self.text.is_empty()
+    }
 }
 
 /// What a person made of a hunk.
@@ -78,6 +97,9 @@ pub enum Requeue {
         /// Whether what was accepted stays accepted.
         #[serde(default)]
         rest: bool,
+        /// It is to be put onto the text as the user has it now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rebase: bool,
     },
     /// What it stood on changed, and moving it failed.
     MoveFailed { detail: String },
@@ -317,6 +339,35 @@ pub enum Event {
     /// With hunks rejected: only the accepted part is kept, and the task counts as decided.
     AcceptedPartKept {
         task: TaskId,
+    },
+    /// The checks ran on exactly the base with the accepted hunks.
+    AcceptedPartChecked {
+        task: TaskId,
+        /// The accepted hunks it was.
+        hunks: BTreeSet<HunkId>,
+        #[serde(default)]
+        checks: Vec<CheckResult>,
+        /// Why the part does not hold; absent when it does, or when there is nothing to check it with.
+        #[serde(default)]
+        failed: Option<String>,
+    },
+    /// A person takes the accepted part though its checks failed.
+    AcceptedPartTaken {
+        task: TaskId,
+    },
+    /// A person said something about a proposal.
+    CommentMade {
+        task: TaskId,
+        comment: Comment,
+    },
+    CommentDropped {
+        task: TaskId,
+        id: String,
+    },
+    /// What was said about a proposal goes to the next attempt; comments among it are sent now.
+    RemarksSent {
+        task: TaskId,
+        remarks: Vec<Remark>,
     },
     /// Every hunk is decided and the accepted text is on disk. Latched.
     TaskDone {

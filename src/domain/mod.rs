@@ -1,7 +1,7 @@
 //! Pure rules. Nothing here knows tokio, the file system, processes, the environment, the clock, git2 or lsp-types.
 //!
 //! Reading order: what a person wrote ([`task`]), what an agent says ([`report`]) and is told ([`inbox`]), how an attempt
-//! ends ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`]); then the
+//! ends ([`ending`], [`outcome`]), what a person is asked ([`decision`]), what is reviewed ([`hunks`], [`review`], [`rounds`]); then the
 //! facts ([`event`]), what they add up to ([`state`], [`queue`]), who works ([`chain`]), what may be used ([`budget`]),
 //! and what happens next ([`reduce`]).
 
@@ -17,6 +17,7 @@ pub mod queue;
 pub mod reduce;
 pub mod report;
 pub mod review;
+pub mod rounds;
 pub mod secrets;
 pub mod settings;
 pub mod state;

@@ -4,7 +4,7 @@ use super::chain::{self, Pick};
 use super::decision::{DecisionId, OptionEffect};
 use super::event::StandsOn;
 use super::settings::Link;
-use super::state::{Record, State, effective_status};
+use super::state::{Part, Record, State, effective_status};
 use super::task::{Status, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -89,9 +89,13 @@ fn live_but_for_rest(state: &State, id: &TaskId) -> Option<Live> {
             Some(because) => live(LiveState::Stale, format!("it stands on `{because}`, which has changed since")),
             None => {
                 let pending = proposal.hunks.iter().filter(|hunk| !proposal.marks.contains_key(&hunk.id)).count();
-                let words = match proposal.hunks.len() {
-                    1 if pending == 1 => "1 hunk waits for review".to_owned(),
-                    all => format!("{pending} of {all} hunks wait for review"),
+                let words = match (&proposal.part, proposal.hunks.len()) {
+                    _ if proposal.part_waits() => "accepted part not verified: its checks are still to pass".to_owned(),
+                    (Part::Failed(detail), _) if proposal.part_kept => {
+                        format!("accepted part fails: {}", detail.lines().next().unwrap_or_default())
+                    }
+                    (_, 1) if pending == 1 => "1 hunk waits for review".to_owned(),
+                    (_, all) => format!("{pending} of {all} hunks wait for review"),
                 };
                 live(LiveState::Review, words)
             }

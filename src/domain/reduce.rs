@@ -18,7 +18,11 @@
 //! blocked      answered                       DecisionAnswered, TaskRequeued          ready
 //! review       every hunk decided, on disk    TaskDone                                done
 //! review       rejected                       HunksMarked, ProposalStale (others)     review; dependents stale
-//! review       sent back                      TaskRequeued, ProposalStale (others)    ready; dependents stale
+//! review       the accepted part is kept      AcceptedPartKept                        review until it is checked
+//! review       the part passed                AcceptedPartChecked, TaskDone           done, when it is on disk
+//! review       the part failed                AcceptedPartChecked, DecisionRaised     blocked
+//! review       sent back                      RemarksSent, TaskRequeued,              ready; dependents stale
+//!                                             ProposalStale (others)
 //! stale        moved, checks passed           ProposalMoved                           review
 //! stale        moving failed                  TaskRequeued                            ready
 //! ```
@@ -30,6 +34,7 @@ mod links_tests;
 mod people;
 #[cfg(test)]
 mod properties;
+mod review;
 mod runs;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -41,13 +46,14 @@ use super::ending::Ending;
 use super::event::{AttemptId, Event, HunkRef, Mark, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::{InboxKind, InboxMessage, Question};
-use super::outcome::AttemptEnd;
+use super::outcome::{AttemptEnd, CheckResult};
 use super::queue;
 use super::report::Report;
+use super::rounds::{Comment, Quote, Remark};
 use super::settings::{Link, RunSettings};
 use super::state::{Prepared, Review, ReviewGiven, State};
 use super::task::{Goal, Status, Task, TaskId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that happened, or that somebody wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,9 +116,34 @@ pub enum Input {
     KeepAcceptedPart {
         task: TaskId,
     },
-    SendBack {
+    /// With the accepted hunks kept: those that wait are rejected.
+    DropRest {
         task: TaskId,
-        comments: Vec<String>,
+        why: Option<String>,
+        by: String,
+    },
+    SendBack(SendBack),
+    /// A person says something about a proposal.
+    Comment {
+        task: TaskId,
+        hunk: Option<HunkId>,
+        path: Option<String>,
+        line: Option<u32>,
+        text: String,
+        quote: Option<String>,
+    },
+    DropComment {
+        task: TaskId,
+        id: String,
+    },
+    /// The checks ran on exactly the base with these accepted hunks.
+    PartChecked {
+        task: TaskId,
+        /// Head of the proposal they are of.
+        head: String,
+        hunks: BTreeSet<HunkId>,
+        checks: Vec<CheckResult>,
+        failed: Option<String>,
     },
     /// The text of these accepted hunks was found on disk.
     FoundOnDisk {
@@ -174,6 +205,29 @@ pub enum Input {
     Tick,
 }
 
+/// A proposal on its way back to an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendBack {
+    pub task: TaskId,
+    /// A person's further words.
+    pub comments: Vec<String>,
+    /// What was accepted stays accepted.
+    pub rest: bool,
+    /// It is to be put onto the text as the user has it.
+    pub rebase: bool,
+    /// Texts of hunks that may be quoted.
+    pub quotes: BTreeMap<HunkId, Quote>,
+    /// What does not fit, with a rebase.
+    pub conflicts: Vec<Remark>,
+}
+
+impl SendBack {
+    /// Sends the task back with what was accepted to be left as it is, and without further words.
+    pub fn rest(task: TaskId) -> Self {
+        Self { task, comments: Vec::new(), rest: true, rebase: false, quotes: BTreeMap::new(), conflicts: Vec::new() }
+    }
+}
+
 /// How moving a stale proposal went.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MoveResult {
@@ -200,6 +254,8 @@ pub enum Effect {
     MoveProposal { task: TaskId },
     /// Merge all proposals and check them; ends in `Input::UnionChecked`.
     CheckUnion,
+    /// Check the base with just the accepted hunks; ends in `Input::PartChecked`.
+    CheckPart { task: TaskId },
     /// Look whether the accepted text is on disk; ends in `Input::FoundOnDisk` or nothing.
     LookOnDisk { task: TaskId },
 }
@@ -229,6 +285,12 @@ pub enum Refusal {
     NoProposal(TaskId),
     #[error("task `{task}` has no hunk `{hunk}`; look at `ralph-sidecar review {task}`")]
     NoHunk { task: TaskId, hunk: String },
+    #[error("task `{task}` has no comment `{id}`; look at `ralph-sidecar review {task}`")]
+    NoComment { task: TaskId, id: String },
+    #[error("a comment needs words")]
+    EmptyComment,
+    #[error("nothing of task `{0}` is accepted; send it back (`ralph-sidecar send-back {0}`), or drop it")]
+    NothingAccepted(TaskId),
     #[error("task `{0}` is being worked on; stop the attempt first, or wait for it")]
     TaskIsRunning(TaskId),
     #[error("task `{task}` is {status}; approve it first")]
@@ -275,6 +337,9 @@ pub fn pending_effects(state: &State) -> Vec<Effect> {
                 effects.push(Effect::MoveProposal { task: id.clone() });
             }
         } else if !proposal.marks.is_empty() {
+            if proposal.part_waits() {
+                effects.push(Effect::CheckPart { task: id.clone() });
+            }
             effects.push(Effect::LookOnDisk { task: id.clone() });
         }
     }
@@ -350,7 +415,15 @@ impl Next {
             Input::Cancel { task } => self.cancel(&task)?,
             Input::MarkHunks { task, hunks, mark, by } => self.mark_hunks(task, hunks, mark, by)?,
             Input::KeepAcceptedPart { task } => self.keep_accepted_part(task)?,
-            Input::SendBack { task, comments } => self.send_back(task, comments)?,
+            Input::DropRest { task, why, by } => self.drop_rest(task, why, by)?,
+            Input::SendBack(order) => self.send_back(order)?,
+            Input::Comment { task, hunk, path, line, text, quote } => {
+                self.comment(task, Comment { hunk, path, line, text, quote, ..Comment::default() })?;
+            }
+            Input::DropComment { task, id } => self.drop_comment(task, id)?,
+            Input::PartChecked { task, head, hunks, checks, failed } => {
+                self.part_checked(task, &head, hunks, checks, failed);
+            }
             Input::FoundOnDisk { task, hunks } => self.found_on_disk(task, &hunks),
             Input::Prepared { attempt, base, start, stands_on, notes } => {
                 self.prepared(attempt, Prepared { base, start, stands_on, notes });

@@ -112,6 +112,9 @@ impl std::fmt::Display for Link {
 /// The role whose chain the others fall back to.
 pub const IMPLEMENTER: &str = "implementer";
 
+/// The role that puts a proposal onto a text that changed.
+pub const FIXER: &str = "fixer";
+
 impl RunSettings {
     /// Returns the links of a role in the order they are tried: every model of the first agent, then of the next.
     pub fn links(&self, role: &str) -> Vec<Link> {

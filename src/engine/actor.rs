@@ -203,8 +203,11 @@ impl Actor {
         let problem = match read {
             Ok(QueueRead::Good { tasks, goals, .. }) => {
                 let head_moved = self.last_head.as_ref() != Some(&head);
-                if !settled && !head_moved && self.goes_back(&tasks) {
-                    // A branch switch may be half done: look again when HEAD has had time to follow.
+                // A branch switch may be half done, or a save that empties the file before it writes it: look again when
+                // HEAD, or the text, has had time to follow.
+                let half_done =
+                    !head_moved && self.goes_back(&tasks) || tasks.is_empty() && !self.state.order.is_empty();
+                if !settled && half_done {
                     let context = self.context.clone();
                     tokio::spawn(async move {
                         tokio::time::sleep(SETTLE).await;
@@ -370,6 +373,12 @@ impl Actor {
             Effect::MoveProposal { task } => {
                 tokio::spawn(async move {
                     attempt::move_proposal(context, task).await;
+                    drop(order);
+                });
+            }
+            Effect::CheckPart { task } => {
+                tokio::spawn(async move {
+                    attempt::check_part(context, task).await;
                     drop(order);
                 });
             }

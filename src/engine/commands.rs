@@ -3,12 +3,12 @@
 use super::context::{Context, from_port};
 use super::ports::{Layers, PortResult, QueueEdit, World};
 use super::run_settings::run_settings;
-use super::{planner, texts, view};
+use super::{planner, rounds, texts, view};
 use crate::domain::decision::Answer;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::queue::{LiveState, live_state, untrusted_commands};
-use crate::domain::reduce::Input;
+use crate::domain::reduce::{Input, SendBack};
 use crate::domain::state::{Proposal, State, effective_status};
 use crate::domain::task::{Status, TaskId};
 use crate::protocol::config::{AgentChoice, Config, INLINE_AGENT, Layer, Role, Settings, trust_string};
@@ -56,7 +56,10 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         }
         Command::Proposal { task } => proposal(context, &task).await.map(Reply::Proposal),
         Command::Accept { task, hunks, write } => accept(context, task, hunks, write).await.map(Reply::Accepted),
-        Command::Reject { task, hunks, why } => {
+        Command::Reject { task, why, rest: true, .. } => {
+            ask(context, Input::DropRest { task, why, by: "person".into() }).await
+        }
+        Command::Reject { task, hunks, why, rest: false } => {
             let hunks = or_pending(context, &task, hunks).await?;
             ask(context, Input::MarkHunks { task, hunks, mark: Mark::Rejected { why }, by: "person".into() }).await
         }
@@ -64,7 +67,13 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             ask(context, Input::MarkHunks { task, hunks, mark: Mark::Pending, by: "person".into() }).await
         }
         Command::KeepAcceptedPart { task } => ask(context, Input::KeepAcceptedPart { task }).await,
-        Command::SendBack { task, comments } => ask(context, Input::SendBack { task, comments }).await,
+        Command::SendBack { task, comments, rest, rebase } => {
+            rounds::send_back(context, SendBack { comments, rest, rebase, ..SendBack::rest(task) }).await
+        }
+        Command::Comment { task, hunk, path, line, text } => {
+            rounds::comment(context, task, hunk, path, line, text).await
+        }
+        Command::DropComment { task, id } => ask(context, Input::DropComment { task, id }).await,
         Command::Undo => undo(context).await.map(Reply::Accepted),
         Command::Saved { paths } => saved(context, paths).await,
         Command::Buffers { token, buffers } => {
@@ -95,12 +104,12 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
     }
 }
 
-async fn ask(context: &Context, input: Input) -> Result<Reply, ApiError> {
+pub(super) async fn ask(context: &Context, input: Input) -> Result<Reply, ApiError> {
     context.ask(input).await?;
     Ok(Reply::Done)
 }
 
-async fn state(context: &Context) -> Result<State, ApiError> {
+pub(super) async fn state(context: &Context) -> Result<State, ApiError> {
     context.state().await.map_err(from_port)
 }
 
@@ -160,10 +169,11 @@ pub async fn settings_for(
 
 /// Returns the command strings of the settings that a role needs; what was typed is trusted by typing it.
 pub fn commands_of(settings: &Settings, role: Role) -> Vec<String> {
-    // Whoever reviews what this role did runs with it.
-    let reviewed = role == Role::Implementer && settings.is_named(Role::Reviewer);
-    let reviewers = settings.agents_for(Role::Reviewer).filter(|_| reviewed);
-    let agents = settings.agents_for(role).chain(reviewers).filter(|(name, _)| *name != INLINE_AGENT);
+    // Whoever reviews what this role did, or puts it onto another text, runs with it.
+    let with_it =
+        |other: Role| settings.agents_for(other).filter(move |_| role == Role::Implementer && settings.is_named(other));
+    let others = with_it(Role::Reviewer).chain(with_it(Role::Fixer));
+    let agents = settings.agents_for(role).chain(others).filter(|(name, _)| *name != INLINE_AGENT);
     let mut commands: Vec<String> = Vec::new();
     for command in agents.map(|(_, agent)| agent.trust_string()) {
         if !commands.contains(&command) {
@@ -330,7 +340,7 @@ pub async fn edit_queue(context: &Context, edits: Vec<QueueEdit>) {
 }
 
 /// Returns the task's proposal.
-fn proposal_of<'a>(state: &'a State, task: &TaskId) -> Result<&'a Proposal, ApiError> {
+pub(super) fn proposal_of<'a>(state: &'a State, task: &TaskId) -> Result<&'a Proposal, ApiError> {
     let record = state.record(task).filter(|record| !record.done);
     record.and_then(|record| record.proposal.as_ref()).ok_or_else(|| {
         ApiError::new(ErrorKind::Usage, format!("task `{task}` has no proposal to review"))
@@ -339,7 +349,7 @@ fn proposal_of<'a>(state: &'a State, task: &TaskId) -> Result<&'a Proposal, ApiE
 }
 
 /// Returns the files of the task's proposal with their marks.
-async fn files(context: &Context, state: &State, task: &TaskId) -> Result<Vec<ProposalFile>, ApiError> {
+pub(super) async fn files(context: &Context, state: &State, task: &TaskId) -> Result<Vec<ProposalFile>, ApiError> {
     let proposal = proposal_of(state, task)?;
     let mut files = context.world.workshop.files(&proposal.base, &proposal.head).await.map_err(from_port)?;
     for (hunk, mark) in files.iter_mut().flat_map(|file| file.hunks.iter_mut()) {
@@ -366,6 +376,7 @@ async fn proposal(context: &Context, task: &TaskId) -> Result<ProposalView, ApiE
         checks: end.as_ref().map(|end| end.checks.clone()).unwrap_or_default(),
         findings: end.map(|end| end.findings).unwrap_or_default(),
         acceptance: queued.map(|task| task.acceptance.clone()).unwrap_or_default(),
+        review: rounds::review_view(context, &state, task, &files).await?,
         files,
     })
 }
@@ -392,7 +403,10 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
         return Err(ApiError::new(ErrorKind::Usage, format!("task `{task}` has no hunk `{unknown}`"))
             .with_hint(format!("look at `ralph-sidecar review {task}`")));
     }
-    let reply = if write {
+    let mut wanted = wanted;
+    let waiting = rounds::waits_for(context, &current, &task, &wanted).await?;
+    wanted.retain(|hunk| !waiting.iter().any(|(waits, _)| waits == hunk));
+    let mut reply = if write {
         let (accepted, rejected) = (proposal.accepted(), proposal.rejected());
         let wanted = wanted.into_iter().collect();
         let workshop = &context.world.workshop;
@@ -403,6 +417,8 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
     } else {
         AcceptReply { hunks: wanted, ..AcceptReply::default() }
     };
+    let words = |on: &TaskId| format!("it rests on a change of `{on}` that is not decided; accept that first");
+    reply.conflicts.extend(waiting.into_iter().map(|(hunk, on)| (hunk, words(&on))));
     let mark =
         Input::MarkHunks { task: task.clone(), hunks: reply.hunks.clone(), mark: Mark::Accepted, by: "person".into() };
     context.ask(mark).await?;

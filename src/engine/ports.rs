@@ -320,6 +320,9 @@ pub trait Workshop: Send + Sync {
         wanted: BTreeSet<HunkId>,
     ) -> PortResult<AcceptReply>;
 
+    /// Makes a commit of the base with exactly the accepted hunks of base..head in it.
+    async fn part(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<String>;
+
     /// Returns which of the accepted hunks of base..head are in the checkout's files now.
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>>;
 

@@ -6,7 +6,7 @@ use crate::domain::event::{Event, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{LiveState, live_state};
 use crate::domain::report::Report;
-use crate::domain::state::{Record, State, effective_status};
+use crate::domain::state::{Part, Proposal, Record, State, effective_status};
 use crate::domain::task::{Task, TaskId};
 use crate::protocol::engine_api::{
     AttemptView, AwayView, Delta, EndedRunView, HunkSummary, Milestone, ProposalSummary, RunView, Snapshot, TaskView,
@@ -108,6 +108,11 @@ fn subject(state: &State, event: &Event) -> Option<TaskId> {
         | Event::ProposalMoved { task, .. }
         | Event::HunksMarked { task, .. }
         | Event::AcceptedPartKept { task }
+        | Event::AcceptedPartChecked { task, .. }
+        | Event::AcceptedPartTaken { task }
+        | Event::CommentMade { task, .. }
+        | Event::CommentDropped { task, .. }
+        | Event::RemarksSent { task, .. }
         | Event::TaskDone { task }
         | Event::AcceptanceUndone { task }
         | Event::TaskReopened { task }
@@ -201,8 +206,9 @@ fn task_view(state: &State, id: &TaskId) -> Option<TaskView> {
     let attempts = record.map(attempt_views).unwrap_or_default();
     let proposal = record.filter(|_| live.state != LiveState::Done).and_then(proposal_summary);
     let questions = record.map(|record| record.questions.clone()).unwrap_or_default();
+    let comments = record.map(|record| record.comments.clone()).unwrap_or_default();
     let used = record.map(|record| record.used).unwrap_or_default();
-    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions, used })
+    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions, comments, used })
 }
 
 fn attempt_views(record: &Record) -> Vec<AttemptView> {
@@ -229,6 +235,8 @@ pub fn proposal_summary(record: &Record) -> Option<ProposalSummary> {
         id: hunk.id.clone(),
         path: hunk.path.clone(),
         state: proposal.mark(&hunk.id),
+        changed: proposal.changed.contains(&hunk.id),
+        again: proposal.again.contains(&hunk.id),
     };
     Some(ProposalSummary {
         attempt: proposal.attempt,
@@ -242,7 +250,22 @@ pub fn proposal_summary(record: &Record) -> Option<ProposalSummary> {
         hunks: proposal.hunks.iter().map(hunk).collect(),
         summary: end.and_then(|end| end.summary.clone()),
         part_kept: proposal.part_kept,
+        part: part_words(proposal),
+        round: record.round,
     })
+}
+
+/// Says how the accepted part stands by itself, where a person kept just that.
+pub fn part_words(proposal: &Proposal) -> Option<String> {
+    match &proposal.part {
+        _ if proposal.part_waits() => Some("accepted part not verified".to_owned()),
+        _ if !proposal.part_kept || proposal.rejected().is_empty() => None,
+        Part::NotVerified => None,
+        Part::Failed(detail) => Some(format!("accepted part fails: {}", detail.lines().next().unwrap_or_default())),
+        Part::Verified(checks) if checks.is_empty() => Some("accepted part: nothing to check it with".to_owned()),
+        Part::Verified(_) => Some("accepted part verified".to_owned()),
+        Part::Taken => Some("accepted part taken though its checks fail".to_owned()),
+    }
 }
 
 fn run_view(state: &State) -> Option<RunView> {

@@ -80,6 +80,7 @@ fn deed(command: &Command) -> &'static str {
         Command::Trust { .. } => "trust commands",
         Command::Accept { .. } | Command::KeepAcceptedPart { .. } => "accept hunks",
         Command::Reject { .. } | Command::Withdraw { .. } | Command::SendBack { .. } => "review its work",
+        Command::Comment { .. } | Command::DropComment { .. } => "review its work",
         Command::Start(_) => "start a run",
         Command::Stop { .. } | Command::Cancel { .. } | Command::Pause | Command::Resume | Command::Shutdown => {
             "steer the run"

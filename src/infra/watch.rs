@@ -62,7 +62,7 @@ mod tests {
         let watch = FolderWatch::new(folder.path());
         assert!(watch.watcher.is_some(), "this system gives notifications");
         fs::write(folder.path().join("file"), "text").expect("written");
-        tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.expect("told");
+        tokio::time::timeout(Duration::from_secs(100), watch.changed()).await.expect("told");
     }
 
     #[tokio::test]

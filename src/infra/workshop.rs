@@ -2,6 +2,7 @@
 
 mod landing;
 mod outside;
+mod part;
 mod undo;
 
 use super::paths::StatePaths;
@@ -338,6 +339,11 @@ impl Workshop for GitWorkshop {
             landing::write(inside, &changes, &landing::Choice { accepted, rejected, wanted })
         })
         .await
+    }
+
+    async fn part(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<String> {
+        let (base, head) = (base.to_owned(), head.to_owned());
+        self.blocking(move |inside| part::commit(inside, &base, &head, &accepted)).await
     }
 
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>> {

@@ -160,10 +160,14 @@ pub enum Command {
         hunks: Vec<HunkId>,
         write: bool,
     },
+    /// Rejects hunks (all that are pending when none are named). With `rest`, the pending ones, and what was accepted is
+    /// kept.
     Reject {
         task: TaskId,
         hunks: Vec<HunkId>,
         why: Option<String>,
+        #[serde(default)]
+        rest: bool,
     },
     /// Makes hunks pending again: the buffer went back to the text before the acceptance.
     Withdraw {
@@ -174,9 +178,28 @@ pub enum Command {
     KeepAcceptedPart {
         task: TaskId,
     },
+    /// Sends a proposal back with what was said about it. With `rest`, what was accepted stays; with `rebase`, it is to
+    /// be put onto the text as the user has it, and what does not fit there is told.
     SendBack {
         task: TaskId,
         comments: Vec<String>,
+        #[serde(default = "yes")]
+        rest: bool,
+        #[serde(default)]
+        rebase: bool,
+    },
+    /// Says something about a proposal: about a hunk, a place in the proposed text (`line` is 1-based), or all of it.
+    Comment {
+        task: TaskId,
+        hunk: Option<HunkId>,
+        path: Option<String>,
+        line: Option<u32>,
+        text: String,
+    },
+    /// Takes a comment back, by its id.
+    DropComment {
+        task: TaskId,
+        id: String,
     },
     /// Takes back what the engine last wrote into the checkout; replies `Accepted` with what is pending again.
     Undo,
@@ -269,6 +292,10 @@ pub enum AttemptText {
     /// As `Transcript`, as the agent's driver wrote it.
     RawTranscript,
     Checks,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the engine replies.

@@ -100,7 +100,7 @@ impl Place {
 
     /// Asks for the status until it is as expected; the run is watched from outside, so there is no event to wait for.
     pub fn until(&self, expected: impl Fn(&Value) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(100);
         while !expected(&self.status()) {
             assert!(Instant::now() < deadline, "the status stays: {}", self.status());
         }

@@ -5,7 +5,6 @@ use crate::support::lsp_client::TestClient;
 use crate::support::repository;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn start(parent: u32) -> (TestClient, [TempDir; 2]) {
@@ -24,9 +23,7 @@ fn start(parent: u32) -> (TestClient, [TempDir; 2]) {
 }
 
 fn exits(client: &mut TestClient, code: i32) {
-    let since = Instant::now();
     assert_eq!(client.exit_code(), Some(code));
-    assert!(since.elapsed() < Duration::from_secs(10), "took {:?}", since.elapsed());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(100);
 const VERSIONS: [&str; 2] = ["2025-06-18", "2025-11-25"];
 
 /// An attempt's mailbox.

@@ -13,7 +13,7 @@ use ralph_sidecar::infra::supervisor::{
 };
 use tempfile::TempDir;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(100);
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ralph-sidecar"))
@@ -262,11 +262,11 @@ async fn what_outlives_the_command_is_killed_and_counted() {
 #[tokio::test]
 async fn what_ends_within_the_grace_is_not_killed() {
     let (folder, mut spec) = attempt("setsid sh -c 'sleep 0.3; echo late > ../late; echo said late' & exit 0");
-    spec.leftover_grace_ms = 30_000;
+    spec.leftover_grace_ms = 150_000;
     let transcript = spec.transcript.clone();
     let started = Instant::now();
     let record = run(spec).await;
-    assert!(started.elapsed() < Duration::from_secs(20), "the rest of the grace is not waited for");
+    assert!(started.elapsed() < Duration::from_secs(140), "the rest of the grace is not waited for");
     assert_eq!(record.leftover_killed, 0);
     assert!(folder.path().join("late").exists());
     assert_eq!(fs::read_to_string(transcript).expect("transcript"), "said late\n");
@@ -413,7 +413,7 @@ fn dropping_the_engine_does_not_disturb_the_command() {
     drop(supervised);
     let started = Instant::now();
     drop(runtime);
-    assert!(started.elapsed() < Duration::from_secs(5), "a runtime must end while supervisors run");
+    assert!(started.elapsed() < Duration::from_secs(60), "a runtime must end while supervisors run");
     drop(FileLock::wait_shared(&spec.lock).expect("released"));
     let record: ExitRecord = serde_json::from_slice(&fs::read(&spec.exit_record).expect("record")).expect("json");
     assert_eq!((record.status, record.transcript_bytes), (Status::Exited { code: 0 }, 12));

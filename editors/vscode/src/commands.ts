@@ -2,53 +2,32 @@
 // view, or nothing, and finds out what it is about.
 
 import * as vscode from 'vscode';
-import type { Model, Place } from './model';
-import type { CommandResult, DecisionStatus, TaskStatus } from './protocol';
+import { Deciding } from './deciding';
+import { isWaiting } from './labels';
+import type { Model } from './model';
+import { run } from './program';
+import { type Place, roundOf } from './proposals';
+import type { DecisionStatus, TaskStatus } from './protocol';
 import type { Review } from './review';
-import { run, type Server } from './server';
-import { isWaiting, type Node } from './view';
-
-interface Target {
-  root?: string;
-  task?: string;
-  tasks?: string[];
-  hunks?: string[];
-  decision?: string;
-  text?: string;
-  why?: string;
-  [key: string]: unknown;
-}
-
-type Argument = Target | Node | undefined;
-
-function isNode(argument: Argument): argument is Node {
-  return typeof argument === 'object' && 'kind' in argument;
-}
-
-/** What an argument says: nodes name their task, lenses and code actions bring the server's parameters. */
-function target(argument: Argument): Target {
-  if (!isNode(argument)) {
-    return argument ?? {};
-  }
-  switch (argument.kind) {
-    case 'folder':
-      return { root: argument.root };
-    case 'decision':
-      return { root: argument.root, decision: argument.decision.id };
-    default:
-      return { root: argument.root, task: argument.task.id };
-  }
-}
+import type { Server } from './server';
+import { type Argument, firstOf, isNode, pathOf, target, type Target, tasksOf } from './targets';
+import { type Said, Threads } from './threads';
 
 export class Commands {
+  private readonly deciding: Deciding;
+
   constructor(
     private readonly server: Server,
     private readonly model: Model,
     private readonly review: Review,
-    private readonly path: string,
-  ) {}
+    private readonly restart: () => Promise<void>,
+  ) {
+    this.deciding = new Deciding(server, model, review, (argument, title, wanted) => this.pickTask(argument, title, wanted));
+  }
 
   register(): vscode.Disposable[] {
+    const { deciding } = this;
+    const threads = new Threads(this.review, deciding);
     const all: Record<string, (argument?: Argument) => Promise<unknown>> = {
       plan: (argument) => this.plan(target(argument)),
       revisePlan: (argument) => this.withText(target(argument), 'instructions', 'What has to be different?', 'ralph/revisePlan'),
@@ -63,13 +42,20 @@ export class Commands {
       steer: (argument) => this.steer(argument),
       ask: (argument) => this.askAgent(argument),
       answer: (argument) => this.answer(target(argument)),
-      accept: (argument) => this.decide('ralph/accept', target(argument)),
-      acceptFile: () => this.acceptFile(),
-      acceptTask: (argument) => this.acceptTask(argument),
-      reject: (argument) => this.reject(target(argument)),
-      comment: (argument) => this.comment(target(argument)),
-      sendBack: (argument) => this.sendBack(argument),
-      undo: (argument) => this.server.command('ralph/undo', target(argument)),
+      accept: (argument) => deciding.accept(target(argument)),
+      acceptFile: () => deciding.acceptFile(),
+      acceptTask: (argument) => deciding.acceptTask(argument),
+      reject: (argument) => deciding.reject(target(argument)),
+      rejectWhy: (argument) => deciding.rejectWhy(target(argument)),
+      comment: (argument) => deciding.comment(target(argument)),
+      sendBack: (argument) => deciding.sendBack(argument),
+      keepAccepted: (argument) => deciding.keepAccepted(argument),
+      dropRest: (argument) => deciding.dropRest(argument),
+      rebase: (argument) => deciding.rebase(argument),
+      land: (argument) => deciding.land(argument),
+      undo: (argument) => deciding.undo(argument),
+      addComment: (argument) => threads.add(argument as unknown as vscode.CommentReply),
+      dropComment: (argument) => this.dropComment(threads, argument),
       trust: (argument) => this.server.command('ralph/trust', target(argument)),
       review: (argument) => this.reviewNext(argument),
       reviewAll: (argument) => this.overview(argument),
@@ -81,18 +67,28 @@ export class Commands {
       doctor: () => this.doctor(),
       openQueue: () => this.openQueue(),
       refresh: () => this.model.refresh(),
+      restart: () => this.restart(),
+      explain: () => this.server.explain(),
       status: () => Promise.resolve(vscode.commands.executeCommand('ralph.tasks.focus')),
     };
-    return Object.entries(all).map(([name, handler]) =>
+    const commands = Object.entries(all).map(([name, handler]) =>
       vscode.commands.registerCommand(`ralph.${name}`, async (argument?: Argument) => {
         try {
           return await handler(argument);
         } catch (error) {
-          void vscode.window.showErrorMessage(`Ralph: ${(error as Error).message}`);
+          void this.server.explain((error as Error).message);
           return undefined;
         }
       }),
     );
+    return [threads, ...commands];
+  }
+
+  /** Takes a comment back: from its thread, or from the view. */
+  private dropComment(threads: Threads, argument: Argument): Promise<unknown> {
+    return isNode(argument) && argument.kind === 'comment'
+      ? this.deciding.sayComment({ root: argument.root, task: argument.task.id, drop: argument.comment.id })
+      : threads.drop(argument as unknown as Said);
   }
 
   /** With what the person looks at as context: the selection, and the problems in it. */
@@ -145,7 +141,7 @@ export class Commands {
   }
 
   private tasks(wanted: (task: TaskStatus) => boolean): { root: string; task: TaskStatus }[] {
-    return [...this.model.statuses].flatMap(([root, status]) => status.tasks.filter(wanted).map((task) => ({ root, task })));
+    return tasksOf(this.model.statuses, wanted);
   }
 
   private async pickTask(argument: Argument, title: string, wanted: (task: TaskStatus) => boolean): Promise<Target | undefined> {
@@ -156,7 +152,7 @@ export class Commands {
     }
     const active = this.review.activeFile();
     if (active) {
-      return { root: active.root, task: active.proposal.task };
+      return { root: active.of.root, task: active.proposal.task };
     }
     const found = this.tasks(wanted);
     if (found.length <= 1) {
@@ -245,105 +241,14 @@ export class Commands {
     return text ? { text } : undefined;
   }
 
-  /** The places a command is about: hunks named by a lens or a code action, else the one at the cursor of the review. */
-  private places(given: Target): Place[] {
-    const named = new Set(given.hunks ?? []);
-    if (named.size > 0) {
-      return this.model.pending().filter((place) => named.has(place.hunk.id));
-    }
-    const place = this.review.atCursor();
-    return place ? [place] : [];
-  }
-
-  private async decide(method: string, given: Target): Promise<CommandResult | undefined> {
-    const inReview = this.review.activeFile() !== undefined;
-    if (!inReview && (given.hunks || given.uri || given.task)) {
-      // A quick fix in an ordinary document: the server knows all about it.
-      return this.server.command(method, given);
-    }
-    const places = this.places(given);
-    const [first] = places;
-    if (!first) {
-      vscode.window.setStatusBarMessage('Ralph: no hunk waits here', 5000);
-      return undefined;
-    }
-    const order = this.model.pending();
-    const more = Object.fromEntries(Object.entries(given).filter(([key]) => !['hunks', 'task', 'root'].includes(key)));
-    const hunks = places.map((place) => place.hunk.id);
-    const result = await this.server.command(method, { root: first.root, task: first.proposal.task, hunks, ...more });
-    if (result) {
-      await this.saveAccepted(method, first);
-      await this.review.goOn(places, order);
-    }
-    return result;
-  }
-
-  /** What was clean before accepting is saved, so that no tab stays dirty; what the person was typing in is not. */
-  private async saveAccepted(method: string, place: Place): Promise<void> {
-    const document = vscode.workspace.textDocuments.find((document) => document.uri.toString() === place.file.uri);
-    const seen = vscode.window.visibleTextEditors.some((editor) => editor.document === document);
-    if (method === 'ralph/accept' && document?.isDirty && !seen && document.uri.scheme === 'file') {
-      await document.save();
-    }
-  }
-
-  private async acceptFile(): Promise<unknown> {
-    const shown = this.review.activeFile();
-    const uri = shown?.file.uri ?? vscode.window.activeTextEditor?.document.uri.toString();
-    const places = this.model.pending().filter((place) => place.file.uri === uri);
-    return places.length > 0 ? this.decide('ralph/accept', { hunks: places.map((place) => place.hunk.id) }) : undefined;
-  }
-
-  private async acceptTask(argument: Argument): Promise<unknown> {
-    const found = await this.pickTask(argument, 'Accept all of which task?', (task) => task.state === 'review');
-    if (!found) {
-      return undefined;
-    }
-    const result = await this.server.command('ralph/accept', { root: found.root, task: found.task });
-    await this.review.goOn([], []);
-    return result;
-  }
-
-  /** With a reason for the next attempt; an empty one rejects without, Escape does nothing. */
-  private async reject(given: Target): Promise<unknown> {
-    const asked = given.why !== undefined || given.askWhy !== undefined;
-    if (asked) {
-      return this.decide('ralph/reject', given);
-    }
-    const why = await vscode.window.showInputBox({ prompt: 'Why not? (for the next attempt; may be empty)', ignoreFocusOut: true });
-    return why === undefined ? undefined : this.decide('ralph/reject', { ...given, ...(why ? { why } : {}) });
-  }
-
-  private async comment(given: Target): Promise<unknown> {
-    const [place] = this.places(given);
-    const task = place?.proposal.task ?? given.task;
-    if (!task) {
-      return vscode.window.setStatusBarMessage('Ralph: no hunk waits here', 5000);
-    }
-    return this.withText({ root: place?.root ?? given.root, task, hunk: place?.hunk.id, text: given.text }, 'text', 'What should the next attempt know?', 'ralph/comment');
-  }
-
-  private async sendBack(argument: Argument): Promise<unknown> {
-    const found = await this.pickTask(argument, 'Send back which proposal?', (task) => ['review', 'stale'].includes(task.state));
-    if (!found) {
-      return undefined;
-    }
-    const words = await vscode.window.showInputBox({ prompt: `What should the next attempt at ${found.task} do differently? (may be empty)`, ignoreFocusOut: true });
-    if (words === undefined) {
-      return undefined;
-    }
-    const result = await this.server.command('ralph/sendBack', { root: found.root, task: found.task, comments: words ? [words] : [] });
-    await this.review.goOn([], []);
-    return result;
-  }
-
   /** The first hunk that waits: of the file, of the task, or of all. */
   private async reviewNext(argument: Argument): Promise<void> {
     await this.model.refresh();
-    const given = target(argument);
-    const path = isNode(argument) && argument.kind === 'file' ? argument.path : undefined;
-    const places = this.model.pending();
-    const wanted = places.find((place) => (!given.task || place.proposal.task === given.task) && (!path || place.file.path === path));
+    if (this.server.health === 'failed') {
+      return this.server.explain();
+    }
+    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
+    const wanted = firstOf(this.model.places(), waits, target(argument), pathOf(argument));
     if (wanted) {
       await this.review.show(wanted);
     } else {
@@ -360,12 +265,15 @@ export class Commands {
     }
     // The same path on both sides, else each file shows as a rename.
     const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), vscode.Uri.parse(file.baseUri), vscode.Uri.parse(file.proposalUri)]);
-    await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}`, resources);
+    const round = roundOf(proposal) > 1 ? ` (round ${roundOf(proposal)})` : '';
+    await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}${round}`, resources);
   }
 
   private async sideBySide(given: Target): Promise<void> {
-    const [place] = this.places(given);
+    const named = given.hunks?.[0];
+    const place = named ? this.model.places().find((place) => place.hunk.id === named) : this.review.target();
     if (!place) {
+      vscode.window.setStatusBarMessage('Ralph: no hunk is here', 5000);
       return;
     }
     const title = `${place.file.path} (${place.proposal.task})`;
@@ -390,7 +298,7 @@ export class Commands {
 
   private async doctor(): Promise<void> {
     const folder = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
-    const { text } = await run(this.path, ['doctor'], folder);
+    const { text } = await run(this.server.path, ['doctor'], folder);
     await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content: text, language: 'plaintext' }));
   }
 

@@ -2,10 +2,11 @@
 
 import * as vscode from 'vscode';
 import { Commands } from './commands';
-import { ATTEMPT, type AttemptNotification, RUN_ENDED, type RunEndedNotification } from './protocol';
 import { Model } from './model';
+import { ATTEMPT, type AttemptNotification, RUN_ENDED, type RunEndedNotification } from './protocol';
 import { Review } from './review';
-import { problem, program, Server } from './server';
+import { find, placesHere } from './program';
+import { Server } from './server';
 import { View } from './view';
 
 /** The server's virtual documents, kept live while they are open. */
@@ -29,22 +30,6 @@ class Documents implements vscode.TextDocumentContentProvider {
   }
 }
 
-/** Without a server every command says what is missing, instead of not being there. */
-function explainAll(context: vscode.ExtensionContext, message: string): void {
-  const commands = (context.extension.packageJSON as { contributes: { commands: { command: string }[] } }).contributes.commands;
-  context.subscriptions.push(
-    ...commands.map(({ command }) => vscode.commands.registerCommand(command, () => explain(message))),
-  );
-  void explain(message);
-}
-
-async function explain(message: string): Promise<void> {
-  const settings = 'Open Settings';
-  if ((await vscode.window.showErrorMessage(`Ralph: ${message}`, settings)) === settings) {
-    await vscode.commands.executeCommand('workbench.action.openSettings', 'ralph.path');
-  }
-}
-
 /** The first words after a run, with the button that begins what is left to do. */
 async function sayEnded(ended: RunEndedNotification): Promise<void> {
   const buttons = [...(ended.pending > 0 ? ['Review'] : []), ...(ended.decisions > 0 ? ['Answer'] : [])];
@@ -55,33 +40,32 @@ async function sayEnded(ended: RunEndedNotification): Promise<void> {
   }
 }
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
-  const path = program(context);
-  const wrong = await problem(path);
-  if (wrong) {
-    explainAll(context, wrong);
-    return;
-  }
-  const server = new Server(context, path);
-  const documents = new Documents(server);
-  context.subscriptions.push(vscode.workspace.registerTextDocumentContentProvider('ralph', documents));
-  try {
-    await server.start();
-  } catch (error) {
-    explainAll(context, (error as Error).message);
-    return;
-  }
+export function activate(context: vscode.ExtensionContext): void {
+  const wanted = () => find(placesHere(vscode.workspace.getConfiguration('ralph').get<string>('path', ''), context.extensionPath));
+  const server = new Server();
   const model = new Model(server);
   const review = new Review(server, model);
+  const documents = new Documents(server);
+  server.onNotification(ATTEMPT, (attempt: AttemptNotification) => documents.touch(attempt.task));
+  server.onNotification(RUN_ENDED, (ended: RunEndedNotification) => void sayEnded(ended));
+  const start = () => server.start(wanted());
   context.subscriptions.push(
+    server,
     model,
     review,
-    new View(model),
-    ...new Commands(server, model, review, path).register(),
-    server.client.onNotification(ATTEMPT, (attempt: AttemptNotification) => documents.touch(attempt.task)),
-    server.client.onNotification(RUN_ENDED, (ended: RunEndedNotification) => void sayEnded(ended)),
+    new View(model, server),
+    ...new Commands(server, model, review, start).register(),
+    vscode.workspace.registerTextDocumentContentProvider('ralph', documents),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      // In remote windows the settings of the machine come after the extension was started.
+      if (event.affectsConfiguration('ralph.path') && wanted() !== server.path) {
+        vscode.window.setStatusBarMessage(`Ralph: starts ${wanted()}`, 5000);
+        void start();
+      }
+    }),
   );
-  void model.refresh();
+  // Not awaited: everything is there at once, and says what is missing where it is used.
+  void start();
 }
 
 export function deactivate(): void {

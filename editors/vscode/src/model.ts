@@ -1,61 +1,99 @@
 // What is known of every folder of the window, rebuilt from the server whenever it says that something changed.
 
 import * as vscode from 'vscode';
+import { count, type Counts, type Decided, inOrder, isInReview, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
 import {
-  DECISION_REQUESTED, DECISION_RESOLVED, PROPOSAL, PROPOSAL_CHANGED, type ProposalFileResult, type ProposalHunk,
-  type ProposalResult, QUEUE_CHANGED, STATUS, STATUS_REQUEST, type StatusNotification, type StatusResult,
+  DECISION_REQUESTED, DECISION_RESOLVED, PROPOSAL, PROPOSAL_CHANGED, type ProposalChangedNotification, type ProposalHunk,
+  type ProposalResult, QUEUE_CHANGED, STATUS, STATUS_REQUEST, type StatusNotification, type StatusResult, type TaskStatus,
 } from './protocol';
 import type { Server } from './server';
 
-/** A hunk with where it belongs. */
-export interface Place {
-  root: string;
-  proposal: ProposalResult;
-  file: ProposalFileResult;
-  hunk: ProposalHunk;
-}
+// Milliseconds: news that come close together are asked for once.
+const CALM = 120;
+// Milliseconds between looks at a folder that gave no answer; the last pause is kept.
+const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 
-/** Tells whether the hunk waits for the person. */
-export function isPending(hunk: ProposalHunk): boolean {
-  return hunk.mark === 'pending' && hunk.state !== 'accepted';
+interface Known {
+  proposal: ProposalResult;
+  version: string;
 }
 
 export class Model implements vscode.Disposable {
   readonly statuses = new Map<string, StatusResult>();
   readonly notifications = new Map<string, StatusNotification>();
-  private readonly proposals = new Map<string, ProposalResult>();
+  /** Why a folder has no status. */
+  readonly problems = new Map<string, string>();
+  // The folder of the window for a checkout the server names, which may be a folder above or be spelt differently.
+  private readonly folders = new Map<string, string>();
+  private readonly proposals = new Map<string, Known>();
+  private readonly stale = new Set<string>();
+  private readonly decided = new Map<string, Mark>();
+  private order: Place[] | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
+  /** Anything may be different. */
   readonly onChange = this.changed.event;
+  private readonly marked = new vscode.EventEmitter<void>();
+  /** Only what was made of hunks is different. */
+  readonly onMark = this.marked.event;
   private refreshing: Promise<void> | undefined;
   private again = false;
-  private readonly disposables: vscode.Disposable[] = [this.changed];
+  private calm: NodeJS.Timeout | undefined;
+  private retry: NodeJS.Timeout | undefined;
+  private tries = 0;
+  private readonly disposables: vscode.Disposable[] = [this.changed, this.marked];
 
   constructor(private readonly server: Server) {
-    const client = server.client;
+    server.onNotification(STATUS, (status: StatusNotification) => {
+      this.notifications.set(status.root, status);
+      this.refreshSoon();
+    });
+    server.onNotification(PROPOSAL_CHANGED, ({ root, task }: ProposalChangedNotification) => {
+      this.stale.add(`${this.folders.get(root) ?? root} ${task}`);
+      this.refreshSoon();
+    });
+    for (const method of [DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED]) {
+      server.onNotification(method, () => this.refreshSoon());
+    }
     this.disposables.push(
-      client.onNotification(STATUS, (status: StatusNotification) => {
-        this.notifications.set(status.root, status);
-        this.refreshSoon();
-      }),
-      ...[PROPOSAL_CHANGED, DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED].map((method) =>
-        client.onNotification(method, () => this.refreshSoon()),
-      ),
+      server.onChange(() => this.serverChanged()),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => this.refreshSoon()),
       // The places of hunks move with what is typed.
-      vscode.languages.onDidChangeDiagnostics((event) => {
-        const open = new Set([...this.proposals.values()].flatMap((proposal) => proposal.files.map((file) => file.uri)));
-        if (event.uris.some((uri) => open.has(uri.toString()))) {
-          this.refreshSoon();
-        }
-      }),
+      vscode.languages.onDidChangeDiagnostics((event) => this.moved(new Set(event.uris.map(String)))),
     );
   }
 
   dispose(): void {
+    clearTimeout(this.calm);
+    clearTimeout(this.retry);
     vscode.Disposable.from(...this.disposables).dispose();
   }
 
-  private refreshSoon(): void {
-    void this.refresh().catch(() => undefined);
+  private serverChanged(): void {
+    if (this.server.health === 'ready') {
+      this.tries = 0;
+      [...this.proposals.keys()].forEach((key) => this.stale.add(key));
+      this.refreshSoon();
+      return;
+    }
+    // What a server told is no longer known to be so; the next one tells everything again.
+    this.notifications.clear();
+    this.statuses.clear();
+    this.decided.clear();
+    this.fire();
+  }
+
+  private moved(uris: Set<string>): void {
+    for (const [key, { proposal }] of this.proposals) {
+      if (proposal.files.some((file) => uris.has(file.uri))) {
+        this.stale.add(key);
+        this.refreshSoon();
+      }
+    }
+  }
+
+  private refreshSoon(pause = CALM): void {
+    clearTimeout(this.calm);
+    this.calm = setTimeout(() => void this.refresh().catch(() => undefined), pause);
   }
 
   /** Asks for everything again; calls during a refresh end in one more. */
@@ -78,52 +116,142 @@ export class Model implements vscode.Disposable {
   }
 
   private async load(): Promise<void> {
-    const seen = new Set<string>();
-    for (const folder of vscode.workspace.workspaceFolders ?? []) {
-      const root = folder.uri.toString();
-      let status: StatusResult;
-      try {
-        status = await this.server.request<StatusResult>(STATUS_REQUEST, { root });
-      } catch {
-        // No repository, or no engine yet: there is nothing to show.
-        this.statuses.delete(root);
-        continue;
-      }
-      this.statuses.set(root, status);
-      for (const task of status.tasks.filter((task) => task.hunks.some((hunk) => hunk.mark === 'pending'))) {
-        const key = `${root} ${task.id}`;
-        seen.add(key);
-        try {
-          this.proposals.set(key, await this.server.request<ProposalResult>(PROPOSAL, { root, task: task.id }));
-        } catch {
-          this.proposals.delete(key);
-        }
-      }
+    const roots = (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.toString());
+    // One folder that is slow or broken holds up no other.
+    await Promise.all(roots.map((root) => this.loadRoot(root)));
+    for (const known of [this.statuses, this.problems]) {
+      [...known.keys()].filter((root) => !roots.includes(root)).forEach((root) => known.delete(root));
     }
-    for (const key of [...this.proposals.keys()].filter((key) => !seen.has(key))) {
+    const there = new Set([...roots, ...[...this.statuses.values()].map((status) => status.root)]);
+    [...this.notifications.keys()].filter((root) => !there.has(root)).forEach((root) => this.notifications.delete(root));
+    this.fire();
+    this.retryLater();
+  }
+
+  private async loadRoot(root: string): Promise<void> {
+    let status: StatusResult;
+    try {
+      status = await this.server.request<StatusResult>(STATUS_REQUEST, { root });
+    } catch (error) {
+      // No repository, or no engine yet: there is nothing to show.
+      this.statuses.delete(root);
+      this.problems.set(root, (error as Error).message);
+      return;
+    }
+    this.problems.delete(root);
+    this.folders.set(status.root, root);
+    const tasks = status.tasks.filter(isInReview);
+    await Promise.all(tasks.map((task) => this.loadProposal(root, task)));
+    const keys = new Set(tasks.map((task) => `${root} ${task.id}`));
+    for (const key of [...this.proposals.keys()].filter((key) => key.startsWith(`${root} `) && !keys.has(key))) {
       this.proposals.delete(key);
     }
+    this.statuses.set(root, status);
+    this.fire();
+  }
+
+  /** A proposal is read again when it is another one or places in it moved; marks come with the status. */
+  private async loadProposal(root: string, task: TaskStatus): Promise<void> {
+    const key = `${root} ${task.id}`;
+    const version = versionOf(task);
+    const known = this.proposals.get(key);
+    if (known?.version === version && !this.stale.has(key)) {
+      takeMarks(known.proposal, task);
+      return;
+    }
+    this.stale.delete(key);
+    try {
+      const proposal = await this.server.request<ProposalResult>(PROPOSAL, { root, task: task.id });
+      // As documents spell theirs.
+      proposal.files.forEach((file) => (file.uri = vscode.Uri.parse(file.uri).toString()));
+      this.proposals.set(key, { proposal, version });
+    } catch {
+      this.proposals.delete(key);
+    }
+  }
+
+  private fire(): void {
+    // In the order of the window, whichever folder answered first.
+    for (const folder of vscode.workspace.workspaceFolders ?? []) {
+      const root = folder.uri.toString();
+      const status = this.statuses.get(root);
+      if (status) {
+        this.statuses.delete(root);
+        this.statuses.set(root, status);
+      }
+    }
+    this.order = undefined;
+    this.settle();
     this.changed.fire();
   }
 
-  /** The proposal of a task, when hunks of it wait. */
-  proposal(root: string, task: string): ProposalResult | undefined {
-    return this.proposals.get(`${root} ${task}`);
+  // An engine that takes long to start, or was not there for a moment, is asked again.
+  private retryLater(): void {
+    clearTimeout(this.retry);
+    if (this.problems.size === 0 || this.server.health !== 'ready') {
+      this.tries = 0;
+      return;
+    }
+    const pause = PAUSES[Math.min(this.tries, PAUSES.length - 1)] as number;
+    this.tries++;
+    this.retry = setTimeout(() => void this.refresh().catch(() => undefined), pause);
   }
 
-  /** The pending hunks in the order to review them: by folder, task, file and place; what weakens tests comes first. */
-  pending(): Place[] {
-    const places: Place[] = [];
-    for (const [root, status] of this.statuses) {
-      for (const task of status.tasks) {
-        const proposal = this.proposal(root, task.id);
-        const of_task = (proposal?.files ?? []).flatMap((file) =>
-          file.hunks.filter(isPending).map((hunk) => ({ root, proposal: proposal as ProposalResult, file, hunk })),
-        );
-        const risky = new Set(of_task.filter((place) => place.hunk.weakensTest).map((place) => place.file.path));
-        places.push(...of_task.filter((place) => risky.has(place.file.path)), ...of_task.filter((place) => !risky.has(place.file.path)));
+  /** The proposal of a task, while it is reviewed. */
+  proposal(root: string, task: string): ProposalResult | undefined {
+    return this.proposals.get(`${root} ${task}`)?.proposal;
+  }
+
+  /** Notes what the person decided, before the server knows. */
+  decide(hunks: string[], mark: Mark): void {
+    hunks.forEach((hunk) => this.decided.set(hunk, mark));
+    this.marked.fire();
+  }
+
+  /** Forgets what was noted and not confirmed: the server refused, or never answered. */
+  forget(hunks: string[]): void {
+    if (hunks.filter((hunk) => this.decided.delete(hunk)).length > 0) {
+      this.marked.fire();
+    }
+  }
+
+  forgetAll(): void {
+    this.forget([...this.decided.keys()]);
+  }
+
+  // What the server knows by itself need not be noted any more.
+  private settle(): void {
+    for (const { hunk } of this.decided.size > 0 ? this.places() : []) {
+      if (markOf(hunk, new Map()) !== 'pending') {
+        this.decided.delete(hunk.id);
       }
     }
-    return places;
+  }
+
+  /** Reads a proposal again with the next refresh, such as for a new comment. */
+  touch(root: string, task: string): void {
+    this.stale.add(`${root} ${task}`);
+  }
+
+  markOf(hunk: ProposalHunk): Mark {
+    return markOf(hunk, this.decided);
+  }
+
+  counts(proposal: ProposalResult): Counts {
+    return count(proposal, this.decided as Decided);
+  }
+
+  /** All hunks under review, by folder, task, file and place; what weakens tests comes first. */
+  places(): Place[] {
+    this.order ??= [...this.statuses].flatMap(([root, status]) => status.tasks.flatMap((task) => {
+      const proposal = this.proposal(root, task.id);
+      return proposal ? inOrder(root, proposal) : [];
+    }));
+    return this.order;
+  }
+
+  /** The hunks that wait for the person, in the same order. */
+  pending(): Place[] {
+    return this.places().filter((place) => this.markOf(place.hunk) === 'pending');
   }
 }

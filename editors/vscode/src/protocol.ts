@@ -125,6 +125,23 @@ export interface AttemptNotification {
   text: string;
 }
 
+export interface ProposalChangedNotification {
+  root: string;
+  task: string;
+  pending: number;
+  total: number;
+}
+
+export type CommentStatus = {
+  id: string;
+  hunk?: string | null;
+  path?: string | null;
+  line?: number | null;
+  text: string;
+  round: number;
+  sent: boolean;
+};
+
 export interface ProposalHunk {
   id: string;
   kind: string;
@@ -132,10 +149,15 @@ export interface ProposalHunk {
   state: string | null;
   startLine: number;
   endLine: number;
+  oldStart: number;
+  newStart: number;
   oldLines: string[];
   newLines: string[];
   weakensTest: string | null;
   findings: string[];
+  comments?: string[];
+  changed?: boolean;
+  waitsFor?: string | null;
 }
 
 export interface ProposalFileResult {
@@ -170,6 +192,8 @@ export interface ProposalResult {
   findings: FindingStatus[];
   files: ProposalFileResult[];
   uri: string;
+  round?: number;
+  comments?: CommentStatus[];
 }
 
 export interface CommandResult {

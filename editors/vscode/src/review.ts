@@ -1,47 +1,30 @@
-// The review: a read-only document per file with old and new lines together, one key per hunk.
+// The review: a read-only document per file with old and new lines together, and the way from one hunk to the next.
+//
+// Such a document shows the base with all hunks of the proposal and does not change while they are decided: nothing jumps
+// under the person's eyes, and a decision is painted before the server has heard of it.
 
 import * as vscode from 'vscode';
-import { difference, merge, type Merged } from './merged';
-import { type Model, isPending, type Place } from './model';
-import type { ProposalFileResult, ProposalResult } from './protocol';
+import { describe, headline, oneLine } from './labels';
+import { caretOf, endOf, merge, type Merged, type Spot, spotAt } from './merged';
+import type { Model } from './model';
+import { Paint } from './paint';
+import { nextAfter, type Place, roundOf } from './proposals';
+import type { ProposalFileResult, ProposalHunk, ProposalResult } from './protocol';
 import type { Server } from './server';
+import { type ReviewOf, reviewOf, reviewUri, SCHEME } from './uris';
 
-export const SCHEME = 'ralph-review';
+// With more hunks in a file than this, the lenses of those far from the cursor are left out: each makes room of its own.
+const LENSES = 60;
 
-interface Shown {
-  root: string;
+export interface Shown {
+  of: ReviewOf;
+  merged: Merged;
+  hunks: ProposalHunk[];
+}
+
+interface Current extends Shown {
   proposal: ProposalResult;
   file: ProposalFileResult;
-  merged: Merged;
-}
-
-/** The document in which a file of a proposal is reviewed. Its path ends like the file's, for the colours. */
-function reviewUri(root: string, task: string, path: string): vscode.Uri {
-  return vscode.Uri.from({ scheme: SCHEME, path: `/${task}/${path}`, query: JSON.stringify({ root, task, path }) });
-}
-
-function decoration(added: boolean): vscode.TextEditorDecorationType {
-  const side = added ? 'inserted' : 'removed';
-  return vscode.window.createTextEditorDecorationType({
-    isWholeLine: true,
-    backgroundColor: new vscode.ThemeColor(`diffEditor.${side}LineBackground`),
-    overviewRulerColor: new vscode.ThemeColor(`diffEditorOverview.${side}Foreground`),
-    overviewRulerLane: vscode.OverviewRulerLane.Full,
-    before: { contentText: added ? '+' : '-', width: '1.2em', color: new vscode.ThemeColor('descriptionForeground') },
-  });
-}
-
-function emphasis(added: boolean): vscode.TextEditorDecorationType {
-  const side = added ? 'inserted' : 'removed';
-  return vscode.window.createTextEditorDecorationType({
-    backgroundColor: new vscode.ThemeColor(`diffEditor.${side}TextBackground`),
-  });
-}
-
-/** As much of a text as has room beside the other lenses. */
-function oneLine(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
 }
 
 export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLensProvider, vscode.Disposable {
@@ -50,31 +33,28 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   readonly onDidChange = this.contentChanged.event;
   private readonly lensesChanged = new vscode.EventEmitter<void>();
   readonly onDidChangeCodeLenses = this.lensesChanged.event;
-  private readonly same = vscode.window.createTextEditorDecorationType({ before: { contentText: '', width: '1.2em' } });
-  private readonly old = decoration(false);
-  private readonly fresh = decoration(true);
-  private readonly oldWords = emphasis(false);
-  private readonly freshWords = emphasis(true);
-  private readonly waiting = vscode.window.createTextEditorDecorationType({
-    isWholeLine: true,
-    borderColor: new vscode.ThemeColor('editorGutter.modifiedBackground'),
-    borderStyle: 'solid',
-    borderWidth: '0 0 0 2px',
-    overviewRulerColor: new vscode.ThemeColor('editorGutter.modifiedBackground'),
-    overviewRulerLane: vscode.OverviewRulerLane.Left,
-  });
+  private readonly drawn = new vscode.EventEmitter<void>();
+  /** Fires when review documents were made or painted again. */
+  readonly onDraw = this.drawn.event;
+  private readonly paint = new Paint();
+  // The hunk the review is about to show, or showed last; the cursor alone does not tell two on the same line apart.
+  private current: Place | undefined;
+  private turning: Promise<void> | undefined;
+  private lensesAt = 0;
   private readonly disposables: vscode.Disposable[];
 
   constructor(private readonly server: Server, private readonly model: Model) {
     this.disposables = [
-      this.contentChanged, this.lensesChanged, this.same, this.old, this.fresh, this.oldWords, this.freshWords, this.waiting,
+      this.contentChanged, this.lensesChanged, this.drawn, this.paint,
       vscode.workspace.registerTextDocumentContentProvider(SCHEME, this),
       vscode.languages.registerCodeLensProvider({ scheme: SCHEME }, this),
       model.onChange(() => this.update()),
-      vscode.window.onDidChangeVisibleTextEditors(() => this.decorate()),
+      model.onMark(() => this.marked()),
+      vscode.window.onDidChangeVisibleTextEditors(() => this.draw()),
+      vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => this.lensesFollow(textEditor)),
       vscode.workspace.onDidChangeTextDocument((event) => {
         if (event.document.uri.scheme === SCHEME) {
-          this.decorate();
+          this.draw();
           this.lensesChanged.fire();
         }
       }),
@@ -87,171 +67,261 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
-    const { root, task, path } = JSON.parse(uri.query) as { root: string; task: string; path: string };
-    const proposal = this.model.proposal(root, task);
-    const file = proposal?.files.find((file) => file.path === path);
-    if (!proposal || !file) {
-      const kept = this.shown.get(uri.toString());
-      this.shown.delete(uri.toString());
-      return kept ? kept.merged.lines.filter((_, line) => kept.merged.kinds[line] !== 'old').join('\n') : '';
+    const of = reviewOf(uri);
+    const found = of && this.find(of);
+    if (!found) {
+      // A tab of an earlier window, whose proposal is gone.
+      return this.shown.get(uri.toString())?.merged.lines.join('\n') ?? '';
     }
-    const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === file.uri);
-    const text = open ? open.getText() : await this.server.content(file.baseUri).catch(() => '');
-    const merged = merge(text, file.hunks.filter(isPending));
-    this.shown.set(uri.toString(), { root, proposal, file, merged });
+    const base = found.file.hunks.some((hunk) => hunk.kind === 'create') ? '' : await this.server.content(found.file.baseUri).catch(() => '');
+    const merged = merge(base, found.file.hunks);
+    this.shown.set(uri.toString(), { of, merged, hunks: found.file.hunks });
     return `${merged.lines.join('\n')}\n`;
   }
 
-  provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
-    const shown = this.shown.get(document.uri.toString());
-    if (!shown) {
-      return [];
-    }
-    const all = shown.proposal.files.flatMap((file) => file.hunks);
-    return shown.merged.hunks.flatMap(({ hunk, start }) => {
-      const range = new vscode.Range(start, 0, start, 0);
-      const target = { root: shown.root, task: shown.proposal.task, hunks: [hunk.id] };
-      const place = `hunk ${all.findIndex((other) => other.id === hunk.id) + 1} of ${all.length}`;
-      const why = hunk.weakensTest ?? (hunk.state === 'conflict' ? 'does not fit the text as it is now' : undefined);
-      const lens = (title: string, command: string) => new vscode.CodeLens(range, { title, command, arguments: [target] });
-      return [
-        lens('$(check) Accept', 'ralph.accept'),
-        lens('$(close) Reject', 'ralph.reject'),
-        lens('$(comment) Comment', 'ralph.comment'),
-        lens('Side by side', 'ralph.sideBySide'),
-        lens(`${place}${why ? ` $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
-        ...hunk.findings.map((finding) => lens(`$(comment-unresolved) ${oneLine(finding)}`, 'ralph.comment')),
-      ];
-    });
+  private find(of: ReviewOf): { proposal: ProposalResult; file: ProposalFileResult } | undefined {
+    const proposal = this.model.proposal(of.root, of.task);
+    const file = proposal?.files.find((file) => file.path === of.path);
+    return proposal && file && roundOf(proposal) === of.round ? { proposal, file } : undefined;
   }
 
-  private update(): void {
-    for (const document of vscode.workspace.textDocuments) {
-      if (document.uri.scheme === SCHEME) {
-        this.contentChanged.fire(document.uri);
-      }
-    }
-    this.decorate();
-    this.lensesChanged.fire();
-  }
-
-  private decorate(): void {
-    for (const editor of vscode.window.visibleTextEditors) {
-      if (editor.document.uri.scheme === SCHEME) {
-        this.decorateReview(editor);
-      } else if (editor.document.uri.scheme === 'file') {
-        this.decorateFile(editor);
-      }
-    }
-  }
-
-  private decorateReview(editor: vscode.TextEditor): void {
-    const shown = this.shown.get(editor.document.uri.toString());
-    const of = (kind: string) => (shown?.merged.kinds ?? []).flatMap((found, line) => (found === kind ? [new vscode.Range(line, 0, line, 0)] : []));
-    editor.setDecorations(this.same, of('same'));
-    editor.setDecorations(this.old, of('old'));
-    editor.setDecorations(this.fresh, of('new'));
-    const [oldWords, freshWords]: [vscode.Range[], vscode.Range[]] = [[], []];
-    for (const { start, end } of shown?.merged.hunks ?? []) {
-      const { kinds, lines } = (shown as Shown).merged;
-      const rows = Array.from({ length: end - start }, (_, index) => start + index);
-      const [before, after] = [rows.filter((row) => kinds[row] === 'old'), rows.filter((row) => kinds[row] === 'new')];
-      before.slice(0, after.length).forEach((row, index) => {
-        const other = after[index] as number;
-        const found = difference(lines[row] as string, lines[other] as string);
-        oldWords.push(new vscode.Range(row, found.old[0], row, found.old[1]));
-        freshWords.push(new vscode.Range(other, found.text[0], other, found.text[1]));
-      });
-    }
-    editor.setDecorations(this.oldWords, oldWords);
-    editor.setDecorations(this.freshWords, freshWords);
-  }
-
-  /** Marks where hunks wait in the ordinary document. Hover and quick fixes are the server's. */
-  private decorateFile(editor: vscode.TextEditor): void {
-    const uri = editor.document.uri.toString();
-    const places = this.model.pending().filter((place) => place.file.uri === uri);
-    editor.setDecorations(this.waiting, places.map(({ hunk }) => new vscode.Range(hunk.startLine, 0, Math.max(hunk.endLine - 1, hunk.startLine), 0)));
-  }
-
-  /** The hunk at the cursor of the active review, or the first after it. */
-  atCursor(): Place | undefined {
-    const editor = vscode.window.activeTextEditor;
-    const shown = editor && this.shown.get(editor.document.uri.toString());
-    if (!editor || !shown) {
-      return undefined;
-    }
-    const line = editor.selection.active.line;
-    const found = shown.merged.hunks.find(({ end }) => end > line) ?? shown.merged.hunks[shown.merged.hunks.length - 1];
-    return found && { root: shown.root, proposal: shown.proposal, file: shown.file, hunk: found.hunk };
+  /** What a review document shows, with its proposal as it is now. */
+  at(uri: vscode.Uri | undefined): Current | undefined {
+    const shown = uri && this.shown.get(uri.toString());
+    const found = shown && this.find(shown.of);
+    return found && { ...shown, ...found };
   }
 
   /** The file of the active review. */
-  activeFile(): Shown | undefined {
-    const editor = vscode.window.activeTextEditor;
-    return editor && this.shown.get(editor.document.uri.toString());
+  activeFile(): Current | undefined {
+    return this.at(vscode.window.activeTextEditor?.document.uri);
   }
 
-  /** Shows the hunk in its review document, the cursor on it. */
+  provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
+    const current = this.at(document.uri);
+    if (!current) {
+      return [];
+    }
+    const { proposal, merged, file } = current;
+    const target = { root: current.of.root, task: proposal.task };
+    const places = new Map(proposal.files.flatMap((file) => file.hunks).map((hunk, index) => [hunk.id, index + 1]));
+    const hunks = new Map(file.hunks.map((hunk) => [hunk.id, hunk]));
+    const head = new vscode.CodeLens(new vscode.Range(0, 0, 0, 0), {
+      title: headline(proposal, this.model.counts(proposal)), tooltip: proposal.acceptance.join('\n'), command: 'ralph.reviewAll', arguments: [target],
+    });
+    const spots = merged.spots.length > LENSES ? near(merged.spots, this.lensesAt) : merged.spots;
+    return [head, ...spots.flatMap((spot) => {
+      const hunk = hunks.get(spot.id);
+      return hunk ? this.lensesOf(hunk, file, spot, { ...target, hunks: [hunk.id] }, `hunk ${places.get(hunk.id)} of ${places.size}`) : [];
+    })];
+  }
+
+  private lensesOf(hunk: ProposalHunk, file: ProposalFileResult, spot: Spot, target: object, place: string): vscode.CodeLens[] {
+    const range = new vscode.Range(spot.start, 0, spot.start, 0);
+    const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title, tooltip, command, arguments: [target] });
+    const mark = this.model.markOf(hunk);
+    const what = describe(hunk, file);
+    const about = [place, what, mark === 'pending' ? undefined : mark].filter(Boolean).join(', ');
+    if (mark !== 'pending') {
+      return [lens(about, 'ralph.reviewAll'), lens('$(comment) Comment', 'ralph.comment', 'c')];
+    }
+    const why = hunk.weakensTest ?? (hunk.state === 'conflict' ? (hunk.waitsFor ? `waits for ${hunk.waitsFor}` : 'does not fit the text as it is now') : undefined);
+    return [
+      lens('$(check) Accept', 'ralph.accept', 'a'),
+      lens('$(close) Reject', 'ralph.reject', 'r, with a reason: Shift+R'),
+      lens('$(comment) Comment', 'ralph.comment', 'c'),
+      lens('Side by side', 'ralph.sideBySide', 's'),
+      lens(`${about}${why ? ` $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
+      ...hunk.findings.map((finding) => lens(`$(comment-unresolved) ${oneLine(finding)}`, 'ralph.comment', finding)),
+    ];
+  }
+
+  private lensesFollow(editor: vscode.TextEditor): void {
+    const merged = this.shown.get(editor.document.uri.toString())?.merged;
+    const line = editor.selection.active.line;
+    if (merged && merged.spots.length > LENSES && Math.abs(line - this.lensesAt) > 100) {
+      this.lensesAt = line;
+      this.lensesChanged.fire();
+    }
+  }
+
+  private update(): void {
+    for (const document of vscode.workspace.textDocuments.filter(({ uri }) => uri.scheme === SCHEME)) {
+      const shown = this.shown.get(document.uri.toString());
+      const found = shown && this.find(shown.of);
+      const ids = (hunks: ProposalHunk[]) => hunks.map((hunk) => hunk.id).join();
+      if (found && ids(found.file.hunks) !== ids(shown.hunks)) {
+        this.contentChanged.fire(document.uri);
+      }
+    }
+    this.draw();
+    this.lensesChanged.fire();
+    void this.closeGone();
+  }
+
+  private marked(): void {
+    for (const editor of vscode.window.visibleTextEditors) {
+      this.drawMarks(editor);
+    }
+    this.lensesChanged.fire();
+  }
+
+  private draw(): void {
+    for (const editor of vscode.window.visibleTextEditors) {
+      const shown = this.shown.get(editor.document.uri.toString());
+      if (shown) {
+        this.paint.lines(editor, shown.merged);
+      }
+      this.drawMarks(editor);
+    }
+    this.drawn.fire();
+  }
+
+  private drawMarks(editor: vscode.TextEditor): void {
+    const { uri } = editor.document;
+    if (uri.scheme === 'file') {
+      // Hover and quick fixes are the server's.
+      const places = this.model.pending().filter((place) => place.file.uri === uri.toString());
+      this.paint.waits(editor, places.map((place) => place.hunk));
+      return;
+    }
+    const current = this.at(uri);
+    if (current) {
+      const hunks = new Map(current.file.hunks.map((hunk) => [hunk.id, hunk]));
+      const markOf = (id: string) => this.model.markOf(hunks.get(id) ?? ({ id, mark: 'pending', state: null } as ProposalHunk));
+      this.paint.marks(editor, current.merged, markOf, (id) => hunks.get(id)?.changed === true);
+    }
+  }
+
+  /** The hunk a key is about: the one the review is turning to, else the one at the cursor. */
+  target(): Place | undefined {
+    if (this.turning && this.current) {
+      return this.current;
+    }
+    const editor = vscode.window.activeTextEditor;
+    const active = this.activeFile();
+    if (!editor || !active) {
+      return undefined;
+    }
+    const line = editor.selection.active.line;
+    const last = active.merged.spots.find((spot) => spot.id === this.current?.hunk.id);
+    const spot = last && last.start <= line && line < endOf(last) ? last : spotAt(active.merged, line);
+    const hunk = spot && active.file.hunks.find((hunk) => hunk.id === spot.id);
+    return hunk && { root: active.of.root, proposal: active.proposal, file: active.file, hunk };
+  }
+
+  /** Shows the hunk in its review document, the cursor on it. Of several at once, the last one counts. */
   async show(place: Place): Promise<void> {
-    const uri = reviewUri(place.root, place.proposal.task, place.file.path);
-    const document = await vscode.workspace.openTextDocument(uri);
-    const editor = await vscode.window.showTextDocument(document, { preview: true });
-    this.reveal(editor, place);
-    this.decorate();
+    this.current = place;
+    const editor = vscode.window.activeTextEditor;
+    const uri = this.uriOf(place);
+    if (!this.turning && editor?.document.uri.toString() === uri.toString()) {
+      // Nothing to wait for: the next key finds the cursor there.
+      this.reveal(editor, place);
+      return;
+    }
+    const turn = (this.turning ?? Promise.resolve()).then(async () => {
+      if (this.current !== place) {
+        return;
+      }
+      const active = vscode.window.activeTextEditor;
+      if (active?.document.uri.toString() === uri.toString()) {
+        this.reveal(active, place);
+        return;
+      }
+      const document = await vscode.workspace.openTextDocument(uri);
+      const shown = this.shown.get(uri.toString());
+      const spot = shown?.merged.spots.find((spot) => spot.id === place.hunk.id);
+      const caret = spot ? caretOf(spot) : 0;
+      const opened = await vscode.window.showTextDocument(document, { preview: true, selection: new vscode.Range(caret, 0, caret, 0) });
+      this.reveal(opened, place);
+      this.draw();
+    });
+    this.turning = turn.catch(() => undefined);
+    const mine = this.turning;
+    await mine;
+    if (this.turning === mine) {
+      this.turning = undefined;
+    }
+    this.prefetch(place);
+  }
+
+  private uriOf(place: Place): vscode.Uri {
+    return reviewUri({ root: place.root, task: place.proposal.task, path: place.file.path, round: roundOf(place.proposal) });
+  }
+
+  /** Gets the document of the next file ready while this one is looked at. */
+  private prefetch(place: Place): void {
+    const order = this.model.places();
+    const at = order.findIndex((other) => other.hunk.id === place.hunk.id);
+    const next = order.slice(at + 1).find((other) => other.file !== place.file && this.model.markOf(other.hunk) === 'pending');
+    if (at >= 0 && next) {
+      void vscode.workspace.openTextDocument(this.uriOf(next)).then(undefined, () => undefined);
+    }
   }
 
   private reveal(editor: vscode.TextEditor, place: Place): void {
-    const found = this.shown.get(editor.document.uri.toString())?.merged.hunks.find(({ hunk }) => hunk.id === place.hunk.id);
-    if (found) {
-      const range = new vscode.Range(found.start, 0, found.start, 0);
-      editor.selection = new vscode.Selection(range.start, range.start);
-      editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+    const spot = this.shown.get(editor.document.uri.toString())?.merged.spots.find((spot) => spot.id === place.hunk.id);
+    if (spot) {
+      const caret = caretOf(spot);
+      editor.selection = new vscode.Selection(caret, 0, caret, 0);
+      editor.revealRange(new vscode.Range(spot.start, 0, endOf(spot), 0), vscode.TextEditorRevealType.InCenterIfOutsideViewport);
     }
   }
 
-  /** Goes to the next hunk or the one before, through files and tasks. */
+  /** Goes to the next waiting hunk or the one before, through files and tasks. */
   async move(direction: 1 | -1): Promise<void> {
-    const all = this.model.pending();
-    const editor = vscode.window.activeTextEditor;
-    const shown = this.activeFile();
-    if (editor && shown) {
-      const line = editor.selection.active.line;
-      const hunks = shown.merged.hunks;
-      const inside = direction > 0 ? hunks.find(({ start }) => start > line) : [...hunks].reverse().find(({ start }) => start < line);
-      if (inside) {
-        return this.reveal(editor, { ...shown, hunk: inside.hunk });
-      }
+    const here = this.target();
+    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
+    let places = this.model.places();
+    const at = places.findIndex((place) => place.hunk.id === here?.hunk.id);
+    if (at < 0) {
+      // Between hunks: the nearest of this file that way, else the first or last of all.
+      const active = this.activeFile();
+      const line = vscode.window.activeTextEditor?.selection.active.line ?? 0;
+      const spots = active ? active.merged.spots.filter((spot) => (direction > 0 ? spot.start > line : spot.start < line)) : [];
+      const ids = new Set(spots.map((spot) => spot.id));
+      const near = places.filter((place) => ids.has(place.hunk.id));
+      places = near.length > 0 ? near : places;
+    } else {
+      places = direction > 0 ? places.slice(at + 1) : places.slice(0, at);
     }
-    const here = this.atCursor();
-    const at = here ? all.findIndex((place) => place.hunk.id === here.hunk.id) : direction > 0 ? -1 : all.length;
-    const next = all[at + direction];
+    const open = places.filter(waits);
+    const next = direction > 0 ? open[0] : open[open.length - 1];
     if (next) {
       await this.show(next);
     } else {
-      vscode.window.setStatusBarMessage(all.length === 0 ? 'Ralph: nothing waits for review' : 'Ralph: no more hunks that way', 5000);
+      const none = this.model.pending().length === 0;
+      vscode.window.setStatusBarMessage(none ? 'Ralph: nothing waits for review' : 'Ralph: no more hunks that way', 5000);
     }
   }
 
-  /** After a decision: on to what waits next, at the same place of the order. */
-  async goOn(decided: Place[], order: Place[]): Promise<void> {
-    const gone = new Set(decided.map((place) => place.hunk.id));
-    await this.model.refresh();
-    const left = new Set(this.model.pending().map((place) => place.hunk.id));
-    const at = order.findIndex((place) => gone.has(place.hunk.id));
-    const next = [...order.slice(at + 1), ...order.slice(0, Math.max(at, 0))].find((place) => left.has(place.hunk.id));
-    const fresh = next && this.model.pending().find((place) => place.hunk.id === next.hunk.id);
-    if (fresh) {
-      await this.show(fresh);
-    } else {
-      vscode.window.setStatusBarMessage('Ralph: everything is decided', 8000);
-      await this.closeEmpty();
+  /** After a decision: on to what waits next, round to the beginning; tells whether there is anything. */
+  async goOn(decided: ReadonlySet<string>): Promise<boolean> {
+    const next = nextAfter(this.model.places(), decided, (hunk) => this.model.markOf(hunk) === 'pending');
+    if (next) {
+      await this.show(next);
     }
+    return next !== undefined;
   }
 
-  private async closeEmpty(): Promise<void> {
+  /** Closes the tabs of proposals that are under review no more. */
+  private async closeGone(): Promise<void> {
+    const isGone = (uri: vscode.Uri) => {
+      const of = reviewOf(uri);
+      // Before the first answer of the server nobody knows.
+      return of !== undefined && this.model.statuses.has(of.root) && !this.find(of);
+    };
     const tabs = vscode.window.tabGroups.all.flatMap((group) => group.tabs);
-    const reviews = tabs.filter((tab) => tab.input instanceof vscode.TabInputText && tab.input.uri.scheme === SCHEME);
-    await vscode.window.tabGroups.close(reviews);
+    const gone = tabs.filter((tab) => tab.input instanceof vscode.TabInputText && isGone(tab.input.uri));
+    if (gone.length > 0) {
+      await vscode.window.tabGroups.close(gone, true);
+    }
   }
+}
+
+function near(spots: Spot[], line: number): Spot[] {
+  const at = spots.findIndex((spot) => spot.start >= line);
+  const middle = at < 0 ? spots.length : at;
+  return spots.slice(Math.max(middle - LENSES / 2, 0), middle + LENSES / 2);
 }

@@ -1,69 +1,108 @@
-// The program behind the extension: where it is, whether it fits, and the one client of this window.
+// The one client of this window. Its program may be missing, come later or change; everything else goes on meanwhile.
 
-import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { LanguageClient, type LanguageClientOptions, type ServerOptions } from 'vscode-languageclient/node';
+import { LanguageClient, type LanguageClientOptions, State } from 'vscode-languageclient/node';
+import { problem } from './program';
 import { type CommandResult, CONTENT, INPUT, VERSION } from './protocol';
+import { reviewOf } from './uris';
 
-/** Finds the program: the setting, the one beside the extension, else the one on PATH. */
-export function program(context: vscode.ExtensionContext): string {
-  const wanted = vscode.workspace.getConfiguration('ralph').get<string>('path', '').trim();
-  if (wanted !== '') {
-    return wanted;
-  }
-  const bundled = join(context.extensionPath, 'bin', 'ralph-sidecar');
-  try {
-    accessSync(bundled, constants.X_OK);
-    return bundled;
-  } catch {
-    return 'ralph-sidecar';
-  }
+export type Health = 'starting' | 'ready' | 'failed';
+
+interface Listener {
+  method: string;
+  hear: (params: any) => void;
 }
 
-/** Runs the program to its end and returns what it printed; rejects when it cannot be started. */
-export function run(path: string, args: string[], cwd?: string): Promise<{ code: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    execFile(path, args, { cwd, maxBuffer: 8 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error && typeof error.code === 'string') {
-        reject(error);
-      } else {
-        resolve({ code: typeof error?.code === 'number' ? error.code : 0, text: stdout + stderr });
+/** The server of this window. */
+export class Server implements vscode.Disposable {
+  health: Health = 'starting';
+  /** Why there is no server, and what to do about it. */
+  problem = '';
+  /** The program that was started last. */
+  path = '';
+  private client: LanguageClient | undefined;
+  private readonly listeners: Listener[] = [];
+  private readonly changed = new vscode.EventEmitter<void>();
+  /** Fires when the server came, went or failed. */
+  readonly onChange = this.changed.event;
+  private readonly output = vscode.window.createOutputChannel('Ralph', { log: true });
+  // Starts follow each other; only the last one counts.
+  private turn: Promise<void> = Promise.resolve();
+  private last = 0;
+
+  /** Starts the program at `path`, in place of one that runs. Never rejects: `health` and `problem` say how it went. */
+  start(path: string): Promise<void> {
+    const mine = ++this.last;
+    this.path = path;
+    this.set('starting');
+    this.turn = this.turn.then(async () => {
+      await this.stop();
+      if (mine !== this.last) {
+        return;
+      }
+      const wrong = (await problem(path)) ?? (await this.connect(path).then(() => undefined, (error: Error) => error.message));
+      if (mine === this.last) {
+        this.set(wrong ? 'failed' : 'ready', wrong);
       }
     });
-  });
-}
-
-/** Says what is wrong with the program and how to mend it; nothing when it can be used. */
-export async function problem(path: string): Promise<string | undefined> {
-  try {
-    const { code, text } = await run(path, ['--version']);
-    return code === 0 ? undefined : `\`${path} --version\` ended with ${code}: ${text.trim()}`;
-  } catch (error) {
-    return `\`${path}\` cannot be started (${(error as Error).message}). \`cargo install --path .\` in the repository of ralph-sidecar puts it on PATH, or name it in the setting ralph.path.`;
+    return this.turn;
   }
-}
 
-/** The connection to the server of this window. */
-export class Server {
-  readonly client: LanguageClient;
+  dispose(): void {
+    this.last++;
+    this.set('failed', 'this window ends');
+    void this.turn.then(() => this.stop()).finally(() => this.output.dispose());
+    this.changed.dispose();
+  }
 
-  constructor(context: vscode.ExtensionContext, path: string) {
-    const server: ServerOptions = { command: path, args: ['lsp'] };
+  private set(health: Health, problem = ''): void {
+    [this.health, this.problem] = [health, problem];
+    this.changed.fire();
+  }
+
+  private async stop(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    // One that never came up cannot be stopped, and needs not be.
+    await client?.dispose().catch(() => undefined);
+  }
+
+  /** Starts the server and compares versions; the message of a rejection names the fix. */
+  private async connect(path: string): Promise<void> {
+    const client = this.newClient(path);
+    this.client = client;
+    await client.start();
+    const experimental = client.initializeResult?.capabilities.experimental as { ralph?: { version?: number } } | undefined;
+    const version = experimental?.ralph?.version;
+    if (version !== VERSION) {
+      const newer = version !== undefined && version > VERSION;
+      await this.stop();
+      throw new Error(`ralph-sidecar speaks version ${version ?? 'none'} of the protocol and this extension ${VERSION}: update ${newer ? 'the extension' : 'ralph-sidecar'}.`);
+    }
+    client.onDidChangeState(({ newState }) => {
+      // The library starts a server that died again; what it says then is news.
+      if (client === this.client && newState === State.Running) {
+        this.set('ready');
+      } else if (client === this.client && newState === State.Stopped) {
+        this.set('failed', 'ralph-sidecar ended by itself; the log *Ralph* has what it said. *Ralph: Restart* starts it again.');
+      }
+    });
+  }
+
+  private newClient(path: string): LanguageClient {
     const options: LanguageClientOptions = {
       // Hunks and questions may be in any file.
       documentSelector: [{ scheme: 'file' }],
       synchronize: { configurationSection: 'ralph' },
       initializationOptions: () => vscode.workspace.getConfiguration('ralph'),
-      outputChannelName: 'Ralph',
+      outputChannel: this.output,
       progressOnInitialization: false,
     };
-    this.client = new LanguageClient('ralph', 'Ralph', server, options);
+    const client = new LanguageClient('ralph', 'Ralph', { command: path, args: ['lsp'] }, options);
     // The library would register every command of the server globally; ours ask for what is missing first.
-    const commands = this.client.getFeature('workspace/executeCommand') as unknown as { initialize: () => void };
+    const commands = client.getFeature('workspace/executeCommand') as unknown as { initialize: () => void };
     commands.initialize = () => undefined;
-    this.client.registerFeature({
+    client.registerFeature({
       fillClientCapabilities: (capabilities) => {
         capabilities.experimental = { ...(capabilities.experimental as object), ralph: { input: true, runEnded: true } };
       },
@@ -71,30 +110,38 @@ export class Server {
       getState: () => ({ kind: 'static' }),
       clear: () => undefined,
     });
-    this.client.onRequest(INPUT, async (params: { prompt: string; placeholder?: string | null }) => ({
+    client.onRequest(INPUT, async (params: { prompt: string; placeholder?: string | null }) => ({
       text: (await vscode.window.showInputBox({
         prompt: params.prompt,
         placeHolder: params.placeholder ?? undefined,
         ignoreFocusOut: true,
       })) ?? null,
     }));
-    context.subscriptions.push(this.client);
-  }
-
-  /** Starts the server and compares versions; the message of a rejection names the fix. */
-  async start(): Promise<void> {
-    await this.client.start();
-    const experimental = this.client.initializeResult?.capabilities.experimental as { ralph?: { version?: number } } | undefined;
-    const version = experimental?.ralph?.version;
-    if (version !== VERSION) {
-      const newer = version !== undefined && version > VERSION;
-      await this.client.stop();
-      throw new Error(`ralph-sidecar speaks version ${version ?? 'none'} of the protocol and this extension ${VERSION}: update ${newer ? 'the extension' : 'ralph-sidecar'}.`);
+    for (const { method, hear } of this.listeners) {
+      client.onNotification(method, hear);
     }
+    return client;
   }
 
-  request<T>(method: string, params: object = {}): Promise<T> {
-    return this.client.sendRequest<T>(method, withRoot(params));
+  /** Hears a notification, of this server and of those that come after it. */
+  onNotification<T>(method: string, hear: (params: T) => void): void {
+    this.listeners.push({ method, hear });
+    this.client?.onNotification(method, hear);
+  }
+
+  /** Waits until there is a server; rejects with what is missing. */
+  private async ready(): Promise<LanguageClient> {
+    while (this.health === 'starting') {
+      await this.turn;
+    }
+    if (this.health === 'failed' || !this.client) {
+      throw new Error(this.problem || 'ralph-sidecar is not running');
+    }
+    return this.client;
+  }
+
+  async request<T>(method: string, params: object = {}): Promise<T> {
+    return (await this.ready()).sendRequest<T>(method, withRoot(params));
   }
 
   /** Asks for something to be done and says what happened, in the status bar or, when it went wrong, in a message. */
@@ -109,14 +156,29 @@ export class Server {
       }
       return result;
     } catch (error) {
-      void vscode.window.showErrorMessage(`Ralph: ${(error as Error).message}`);
+      void this.explain((error as Error).message);
       return undefined;
+    }
+  }
+
+  /** Says what went wrong; where the program is missing, with the ways to mend that. */
+  async explain(message = this.problem): Promise<void> {
+    if (this.health !== 'failed') {
+      void vscode.window.showErrorMessage(`Ralph: ${message}`);
+      return;
+    }
+    const [settings, again] = ['Open Settings', 'Try Again'];
+    const chosen = await vscode.window.showErrorMessage(`Ralph: ${message}`, again, settings);
+    if (chosen) {
+      await (chosen === settings
+        ? vscode.commands.executeCommand('workbench.action.openSettings', 'ralph.path')
+        : vscode.commands.executeCommand('ralph.restart'));
     }
   }
 
   /** The text of a virtual document of the server. */
   async content(uri: string): Promise<string> {
-    return (await this.client.sendRequest<{ text: string }>(CONTENT, { uri })).text;
+    return (await (await this.ready()).sendRequest<{ text: string }>(CONTENT, { uri })).text;
   }
 }
 
@@ -126,6 +188,10 @@ function withRoot(params: object): object {
     return params;
   }
   const uri = vscode.window.activeTextEditor?.document.uri;
+  const reviewed = uri && reviewOf(uri);
+  if (reviewed) {
+    return { ...params, root: reviewed.root };
+  }
   const folder = uri?.scheme === 'file' ? vscode.workspace.getWorkspaceFolder(uri) : undefined;
   const chosen = folder ?? vscode.workspace.workspaceFolders?.[0];
   return chosen ? { ...params, root: chosen.uri.toString() } : params;

@@ -1,8 +1,12 @@
 // The Ralph view: what needs the person first, then every task with its live state, attempts and hunks.
 
 import * as vscode from 'vscode';
+import {
+  attemptLabel, attemptOf, badge, commentLabel, fileDescription, findingLabel, isWaiting, type Label, statusItem, taskLabel,
+} from './labels';
 import type { Model } from './model';
-import type { AttemptStatus, DecisionStatus, FindingStatus, QuestionStatus, RunStatus, TaskStatus } from './protocol';
+import type { AttemptStatus, CommentStatus, DecisionStatus, FindingStatus, QuestionStatus, TaskStatus } from './protocol';
+import type { Server } from './server';
 
 export type Node =
   | { kind: 'folder'; root: string }
@@ -11,6 +15,7 @@ export type Node =
   | { kind: 'attempt'; root: string; task: TaskStatus; attempt: AttemptStatus }
   | { kind: 'finding'; root: string; task: TaskStatus; finding: FindingStatus }
   | { kind: 'question'; root: string; task: TaskStatus; question: QuestionStatus }
+  | { kind: 'comment'; root: string; task: TaskStatus; comment: CommentStatus }
   | { kind: 'file'; root: string; task: TaskStatus; path: string; pending: number; all: number };
 
 const icons: Record<string, [string, string?]> = {
@@ -25,17 +30,12 @@ const icons: Record<string, [string, string?]> = {
   dropped: ['circle-slash'],
 };
 
-/** Tells whether all agents who could go on with a run rest. */
-export function isWaiting(run: RunStatus): boolean {
-  return run.waitingUntilMs !== null && run.waitingUntilMs !== undefined && !run.paused;
-}
-
-/** A time left, as `12:31` or `1:02:03`; never below nothing. */
-function clock(milliseconds: number): string {
-  const seconds = Math.max(Math.ceil(milliseconds / 1000), 0);
-  const two = (number: number) => String(number).padStart(2, '0');
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+function item(label: Label, icon: string, colour?: string, state = vscode.TreeItemCollapsibleState.None): vscode.TreeItem {
+  const made = new vscode.TreeItem(label.label, state);
+  made.description = label.description;
+  made.tooltip = label.tooltip;
+  made.iconPath = new vscode.ThemeIcon(icon, colour ? new vscode.ThemeColor(colour) : undefined);
+  return made;
 }
 
 export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
@@ -46,58 +46,73 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   private readonly disposables: vscode.Disposable[];
   private since = 0;
   private attempt = '';
+  private calm: NodeJS.Timeout | undefined;
 
-  constructor(private readonly model: Model) {
+  constructor(private readonly model: Model, private readonly server: Server) {
     this.tree = vscode.window.createTreeView('ralph.tasks', { treeDataProvider: this, showCollapseAll: true });
     this.item.name = 'Ralph';
     // Elapsed time moves although nothing is sent.
     const clock = setInterval(() => this.showStatus(), 1000);
-    this.disposables = [this.changed, this.tree, this.item, model.onChange(() => this.update()), { dispose: () => clearInterval(clock) }];
+    this.disposables = [
+      this.changed, this.tree, this.item, server.onChange(() => this.update()), model.onChange(() => this.update()),
+      // Keys that follow each other fast must not wait for a tree.
+      model.onMark(() => {
+        clearTimeout(this.calm);
+        this.calm = setTimeout(() => this.update(), 300);
+      }),
+      { dispose: () => clearInterval(clock) },
+    ];
+    this.update();
   }
 
   dispose(): void {
+    clearTimeout(this.calm);
     vscode.Disposable.from(...this.disposables).dispose();
   }
 
   private update(): void {
     this.changed.fire();
     const statuses = [...this.model.statuses.values()];
-    const decisions = statuses.reduce((sum, status) => sum + status.decisions.length, 0);
-    const reviews = statuses.reduce((sum, status) => sum + status.tasks.filter((task) => task.state === 'review').length, 0);
-    const words = [decisions && `${decisions} ${decisions === 1 ? 'question' : 'questions'}`, reviews && `${reviews} to review`];
-    this.tree.badge = decisions + reviews > 0
-      ? { value: decisions + reviews, tooltip: words.filter(Boolean).join(', ') }
-      : undefined;
-    void vscode.commands.executeCommand('setContext', 'ralph.running', statuses.some((status) => status.run));
-    void vscode.commands.executeCommand('setContext', 'ralph.waiting', statuses.some((status) => status.run && isWaiting(status.run)));
+    this.tree.badge = badge(statuses);
+    this.tree.message = this.message();
+    const contexts = {
+      'ralph.running': statuses.some((status) => status.run),
+      'ralph.waiting': statuses.some((status) => status.run && isWaiting(status.run)),
+      'ralph.health': this.server.health,
+    };
+    for (const [key, value] of Object.entries(contexts)) {
+      void vscode.commands.executeCommand('setContext', key, value);
+    }
     this.showStatus();
   }
 
-  private showStatus(): void {
-    const notifications = [...this.model.notifications.values()];
-    const worst = notifications.find((status) => status.health === 'error')
-      ?? notifications.find((status) => status.health === 'warning')
-      ?? notifications.find((status) => status.run)
-      ?? notifications[0];
-    if (!worst) {
-      this.item.hide();
-      return;
+  // What is said above the tasks.
+  private message(): string | undefined {
+    if (this.server.health === 'failed') {
+      return this.server.problem;
     }
-    const run = notifications.find((status) => status.run)?.run;
-    const attempt = run?.task ? `${run.task}#${run.attempt}` : '';
+    if (this.server.health === 'starting') {
+      return 'ralph-sidecar is starting…';
+    }
+    const queue = [...this.model.statuses.values()].map((status) => status.queueProblem).find((problem) => problem);
+    return queue ?? [...this.model.problems.values()][0];
+  }
+
+  private showStatus(): void {
+    const told = [...this.model.notifications.values()];
+    const attempt = attemptOf(told);
     if (attempt !== this.attempt) {
       [this.attempt, this.since] = [attempt, Date.now()];
     }
-    const seconds = Math.floor((Date.now() - this.since) / 1000);
-    const resting = worst.health !== 'error' && worst.run && isWaiting(worst.run) ? worst.run : undefined;
-    const left = resting ? ` · ${clock((resting.waitingUntilMs ?? 0) - Date.now())}` : '';
-    const elapsed = attempt ? ` ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}` : '';
-    const icon = worst.health === 'error' ? '$(error)' : worst.health === 'warning' ? '$(question)' : resting ? '$(watch)' : run ? '$(sync~spin)' : '$(checklist)';
-    this.item.text = `${icon} ${worst.message || 'Ralph'}${elapsed}${left}`;
-    const last = [...this.model.statuses.values()].map((status) => status.lastRun).find((last) => last);
-    const tooltip = run?.agent ? `Ralph: ${run.agent} works on ${run.task}` : resting ? `Ralph: ${resting.waitingWhy}` : 'Ralph';
-    this.item.tooltip = !run && last ? `Ralph, after the last run: ${last.summary}` : tooltip;
-    this.item.command = worst.decisions > 0 ? 'ralph.answer' : worst.pending > 0 ? 'ralph.review' : 'ralph.tasks.focus';
+    const last = [...this.model.statuses.values()].map((status) => status.lastRun).find((last) => last) ?? undefined;
+    const shown = this.server.health === 'failed'
+      ? { text: '$(error) Ralph', tooltip: `Ralph: ${this.server.problem}`, command: 'ralph.explain' }
+      : statusItem(told, last, this.since, Date.now());
+    if (!shown) {
+      this.item.hide();
+      return;
+    }
+    Object.assign(this.item, shown);
     this.item.show();
   }
 
@@ -125,101 +140,99 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
     return [...decisions, ...status.tasks.map((task): Node => ({ kind: 'task', root, task }))];
   }
 
-  private ofTask(node: Node & { kind: 'task' }): Node[] {
-    const paths = [...new Set(node.task.hunks.map((hunk) => hunk.path))];
-    const files = paths.map((path): Node => {
-      const hunks = node.task.hunks.filter((hunk) => hunk.path === path);
-      return { kind: 'file', root: node.root, task: node.task, path, pending: hunks.filter((hunk) => hunk.mark === 'pending').length, all: hunks.length };
-    });
-    const attempts = [...node.task.attempts].reverse().map((attempt): Node => ({ kind: 'attempt', root: node.root, task: node.task, attempt }));
-    const findings = (this.model.proposal(node.root, node.task.id)?.findings ?? [])
-      .map((finding): Node => ({ kind: 'finding', root: node.root, task: node.task, finding }));
-    const questions = [...node.task.questions].reverse().map((question): Node => ({ kind: 'question', root: node.root, task: node.task, question }));
-    return [...findings, ...files, ...questions, ...attempts];
+  private ofTask({ root, task }: Node & { kind: 'task' }): Node[] {
+    const files = new Map<string, { pending: number; all: number }>();
+    for (const hunk of task.hunks) {
+      const file = files.get(hunk.path) ?? { pending: 0, all: 0 };
+      file.all++;
+      file.pending += hunk.mark === 'pending' ? 1 : 0;
+      files.set(hunk.path, file);
+    }
+    const proposal = this.model.proposal(root, task.id);
+    return [
+      ...(proposal?.findings ?? []).map((finding): Node => ({ kind: 'finding', root, task, finding })),
+      ...[...files].map(([path, counts]): Node => ({ kind: 'file', root, task, path, ...counts })),
+      ...(proposal?.comments ?? []).map((comment): Node => ({ kind: 'comment', root, task, comment })),
+      ...[...task.questions].reverse().map((question): Node => ({ kind: 'question', root, task, question })),
+      ...[...task.attempts].reverse().map((attempt): Node => ({ kind: 'attempt', root, task, attempt })),
+    ];
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
+    const made = this.made(node);
+    made.contextValue = node.kind === 'task' ? `task-${node.task.state}` : node.kind === 'comment' && !node.comment.sent ? 'comment-unsent' : node.kind;
+    return made;
+  }
+
+  private made(node: Node): vscode.TreeItem {
     switch (node.kind) {
       case 'folder':
         return new vscode.TreeItem(vscode.Uri.parse(node.root), vscode.TreeItemCollapsibleState.Expanded);
       case 'decision':
-        return this.decisionItem(node.decision, node);
+        return this.decisionItem(node);
       case 'task':
-        return this.taskItem(node.task);
+        return this.taskItem(node);
       case 'attempt':
-        return this.attemptItem(node.attempt, node);
+        return this.attemptItem(node);
       case 'file':
         return this.fileItem(node);
       case 'finding':
         return this.findingItem(node);
       case 'question':
         return this.questionItem(node);
+      case 'comment':
+        return this.commentItem(node);
     }
   }
 
   private findingItem({ root, finding }: Node & { kind: 'finding' }): vscode.TreeItem {
-    const item = new vscode.TreeItem(finding.text);
-    item.description = finding.file ? `${finding.file}${finding.line ? `:${finding.line}` : ''}` : 'the reviewer';
-    item.tooltip = `The reviewer: ${finding.text}`;
-    item.iconPath = new vscode.ThemeIcon('comment-unresolved', new vscode.ThemeColor('list.warningForeground'));
-    item.contextValue = 'finding';
+    const made = item(findingLabel(finding), 'comment-unresolved', 'list.warningForeground');
     if (finding.file) {
       const line = Math.max((finding.line ?? 1) - 1, 0);
       const selection = new vscode.Range(line, 0, line, 0);
-      item.command = { command: 'vscode.open', title: 'Open', arguments: [vscode.Uri.joinPath(vscode.Uri.parse(root), finding.file), { selection }] };
+      made.command = { command: 'vscode.open', title: 'Open', arguments: [vscode.Uri.joinPath(vscode.Uri.parse(root), finding.file), { selection }] };
     }
-    return item;
+    return made;
   }
 
   private questionItem({ question }: Node & { kind: 'question' }): vscode.TreeItem {
-    const item = new vscode.TreeItem(question.text);
-    item.description = question.answer ?? 'no reply yet';
-    item.tooltip = `${question.text}\n\n${question.answer ?? 'no reply yet'}`;
-    item.iconPath = new vscode.ThemeIcon('comment-discussion');
-    item.contextValue = 'question';
-    return item;
+    const answer = question.answer ?? 'no reply yet';
+    return item({ label: question.text, description: answer, tooltip: `${question.text}\n\n${answer}` }, 'comment-discussion');
   }
 
-  private decisionItem(decision: DecisionStatus, node: Node): vscode.TreeItem {
-    const item = new vscode.TreeItem(decision.question);
-    item.description = decision.task ?? undefined;
-    item.iconPath = new vscode.ThemeIcon('question', new vscode.ThemeColor('list.warningForeground'));
-    item.contextValue = 'decision';
-    item.command = { command: 'ralph.answer', title: 'Answer', arguments: [node] };
-    return item;
+  private commentItem(node: Node & { kind: 'comment' }): vscode.TreeItem {
+    const made = item(commentLabel(node.comment), 'comment');
+    made.command = { command: 'ralph.review', title: 'Review', arguments: [node] };
+    return made;
   }
 
-  private taskItem(task: TaskStatus): vscode.TreeItem {
+  private decisionItem(node: Node & { kind: 'decision' }): vscode.TreeItem {
+    const { question, task } = node.decision;
+    const made = item({ label: question, description: task ?? '', tooltip: question }, 'question', 'list.warningForeground');
+    made.command = { command: 'ralph.answer', title: 'Answer', arguments: [node] };
+    return made;
+  }
+
+  private taskItem({ root, task }: Node & { kind: 'task' }): vscode.TreeItem {
     const some = task.attempts.length + task.hunks.length + task.questions.length > 0;
-    const item = new vscode.TreeItem(task.title, some ? vscode.TreeItemCollapsibleState.Collapsed : vscode.TreeItemCollapsibleState.None);
+    const proposal = this.model.proposal(root, task.id);
+    const label = taskLabel(task, proposal, proposal && this.model.counts(proposal));
     const [icon, colour] = icons[task.state] ?? ['circle-outline'];
-    item.id = undefined;
-    item.description = task.state;
-    item.tooltip = `${task.id}: ${task.why}`;
-    item.iconPath = new vscode.ThemeIcon(icon, colour ? new vscode.ThemeColor(colour) : undefined);
-    item.contextValue = `task-${task.state}`;
-    return item;
+    return item(label, icon, colour, some ? vscode.TreeItemCollapsibleState.Collapsed : vscode.TreeItemCollapsibleState.None);
   }
 
-  private attemptItem(attempt: AttemptStatus, node: Node): vscode.TreeItem {
-    const item = new vscode.TreeItem(`Attempt ${attempt.number}`);
-    const agent = attempt.model ? `${attempt.agent}, ${attempt.model}` : attempt.agent;
-    item.description = [attempt.outcome ?? 'running', agent, attempt.used].filter(Boolean).join(' · ');
-    item.tooltip = attempt.detail;
-    item.iconPath = new vscode.ThemeIcon(attempt.outcome === 'verified' ? 'verified' : attempt.outcome ? 'history' : 'sync~spin');
-    item.contextValue = 'attempt';
-    item.command = { command: 'ralph.showLog', title: 'Show Log', arguments: [node] };
-    return item;
+  private attemptItem(node: Node & { kind: 'attempt' }): vscode.TreeItem {
+    const { outcome } = node.attempt;
+    const made = item(attemptLabel(node.attempt), outcome === 'verified' ? 'verified' : outcome ? 'history' : 'sync~spin');
+    made.command = { command: 'ralph.showLog', title: 'Show Log', arguments: [node] };
+    return made;
   }
 
   private fileItem(node: Node & { kind: 'file' }): vscode.TreeItem {
-    const item = new vscode.TreeItem(vscode.Uri.joinPath(vscode.Uri.parse(node.root), node.path));
-    item.description = node.pending > 0 ? `${node.pending} of ${node.all} waiting` : 'decided';
-    item.contextValue = 'file';
-    item.iconPath = vscode.ThemeIcon.File;
-    if (node.pending > 0) {
-      item.command = { command: 'ralph.review', title: 'Review', arguments: [node] };
-    }
-    return item;
+    const made = new vscode.TreeItem(vscode.Uri.joinPath(vscode.Uri.parse(node.root), node.path));
+    made.description = fileDescription(node.pending, node.all);
+    made.iconPath = vscode.ThemeIcon.File;
+    made.command = { command: 'ralph.review', title: 'Review', arguments: [node] };
+    return made;
   }
 }

@@ -4,6 +4,7 @@ use super::script;
 use crate::cli::accept::settled;
 use crate::cli::context::{Context, untrusted};
 use crate::cli::error::other;
+use crate::cli::interrupts::interrupts;
 use crate::cli::plan::plan_text;
 use crate::cli::run::{Link, PlainLines, Tracker, follow};
 use crate::cli::style::{Style, clean};
@@ -15,7 +16,6 @@ use crate::engine::handle::Handle;
 use crate::infra::repository::sample::make_repository;
 use crate::protocol::engine_api::{ApiError, Command, PlanRequest, Snapshot, StartRequest};
 use std::path::Path;
-use tokio::sync::mpsc;
 
 /// Rounds of running and answering before the demonstration admits that it is stuck.
 const ROUNDS: u32 = 3;
@@ -94,8 +94,7 @@ fn introduction(root: &Path, style: Style) -> String {
 
 /// Runs, answers what is asked, and runs on until nobody is needed but for the review.
 async fn run(context: &Context, handle: &Handle, agent: &str, style: Style) -> Result<Snapshot, ApiError> {
-    let (presses, mut interrupts) = mpsc::unbounded_channel();
-    tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && presses.send(()).is_ok() {} });
+    let mut interrupts = interrupts()?;
     let reconnect = || async {
         let handle = context.connect().await?;
         let events = handle.subscribe();

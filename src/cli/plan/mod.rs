@@ -7,6 +7,7 @@ pub use drafts::plan_text;
 
 use super::context::{Context, find_task, ids};
 use super::error::{data, usage};
+use super::interrupts::interrupts;
 use super::output;
 use super::style::one_line;
 use crate::engine::handle::{Handle, unexpected};
@@ -108,6 +109,7 @@ fn relative(context: &Context, path: &Path) -> Option<String> {
 ///
 /// What the engine says.
 pub async fn plan(handle: &Handle, request: PlanRequest) -> Result<PlanReply, ApiError> {
+    let mut presses = interrupts()?;
     let mut events = handle.subscribe();
     let planning = handle.call(Command::Plan(request));
     tokio::pin!(planning);
@@ -125,7 +127,7 @@ pub async fn plan(handle: &Handle, request: PlanRequest) -> Result<PlanReply, Ap
                 Some(_) => {}
                 None => gone = true,
             },
-            pressed = tokio::signal::ctrl_c() => if pressed.is_ok() {
+            Some(()) = presses.recv() => {
                 output::err("stopping the planner\n");
                 handle.tell(Command::CancelPlan).await?;
             }

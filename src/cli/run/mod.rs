@@ -13,6 +13,7 @@ pub use view::{Display, JsonLines, PlainLines, View};
 
 use super::context::{Context, find_task, ids};
 use super::error::usage;
+use super::interrupts::interrupts;
 use super::style::clean;
 use super::{output, summary};
 use crate::domain::budget::money;
@@ -20,7 +21,6 @@ use crate::protocol::engine_api::{ApiError, Command, Snapshot, StartRequest};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
-use tokio::sync::mpsc;
 
 /// Options of `run`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -89,6 +89,8 @@ pub async fn run(context: &Context, args: RunArgs) -> Result<u8, ApiError> {
     }
     let tracker = Tracker::new(&before);
     start(context, &link, &args).await?;
+    let mut interrupts = interrupts()?;
+    outlive_terminal();
 
     let mut view = view_for(context, args.json);
     // The run fixed its settings when it started, so these are the ones in force.
@@ -100,7 +102,6 @@ pub async fn run(context: &Context, args: RunArgs) -> Result<u8, ApiError> {
         view.note("the run goes on in the background; see ralph-sidecar status");
         return Ok(0);
     }
-    let mut interrupts = interrupts();
     let end = follow(link, tracker, view.as_mut(), &mut interrupts, || open(context)).await;
     view.finish();
     let end = end?;
@@ -140,17 +141,14 @@ fn view_for(context: &Context, json: bool) -> Box<dyn View> {
     }
 }
 
-/// Counts Ctrl-C; a closed terminal ends only the watching.
-fn interrupts() -> mpsc::UnboundedReceiver<()> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).is_ok() {} });
+/// From now on a closed terminal ends only the watching.
+fn outlive_terminal() {
     tokio::spawn(async move {
         // Taking the signal keeps it from ending this process, which may be the one the engine lives in.
         if let Ok(mut hangups) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
             while hangups.recv().await.is_some() {}
         }
     });
-    receiver
 }
 
 /// Returns what is said at the start: the limits in force, and what of the queue cannot be read.

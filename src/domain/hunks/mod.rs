@@ -1,12 +1,13 @@
 //! A proposal cut into hunks: the types, and the parts that make, apply and judge them.
 //!
 //! Reading order: `lines` (what a line is), `make` (two versions of a file to hunks), `apply` (hunks to texts), `weaken`
-//! (what a reviewer must see first), `emphasis` (which words of a hunk changed).
+//! (what a reviewer must see first), `emphasis` (which words of a hunk changed), `describe` (a hunk in words).
 //!
 //! A line ends with `\n` and nothing else: `\r\n` stays as the end of its line and a lone `\r` stays inside one, so that
 //! joining the lines of a text gives back its bytes.
 
 mod apply;
+mod describe;
 mod emphasis;
 mod lines;
 mod make;
@@ -14,6 +15,7 @@ mod weaken;
 
 pub(crate) use apply::fits;
 pub use apply::{ApplyError, FileResult, apply, resolve_file};
+pub use describe::{as_diff, describe, quoted};
 pub use emphasis::{Emphasis, Span, emphasis};
 pub(crate) use lines::{Interner, line_diff};
 pub use lines::{line_content, line_ending, split_lines};
@@ -128,6 +130,24 @@ impl Hunk {
     pub fn old_range(&self) -> std::ops::Range<usize> {
         let start = self.old_start as usize;
         start..start + self.old_lines.len()
+    }
+
+    /// Returns 12 hex digits over what the hunk changes, without its path and what is around it: equal for a hunk that
+    /// moved within its file.
+    pub fn text_key(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut field = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        field(format!("{:?} {:?} {:?}", self.kind, self.old_mode, self.new_mode).as_bytes());
+        for blob in [&self.old_blob, &self.new_blob] {
+            field(blob.as_ref().map_or("", |blob| &blob.hash).as_bytes());
+        }
+        field(self.old_path.as_deref().filter(|_| self.kind == HunkKind::Rename).unwrap_or_default().as_bytes());
+        field(self.old_lines.concat().as_bytes());
+        field(self.new_lines.concat().as_bytes());
+        hasher.finalize().to_hex()[..12].to_owned()
     }
 
     /// Tells whether the hunk is decided inside an open text, rather than on the file as a whole.

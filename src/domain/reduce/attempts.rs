@@ -19,7 +19,7 @@ const LOST_LIMIT: usize = 3;
 /// Claims in a row without a change that end in a decision.
 const NO_CHANGE_LIMIT: usize = 2;
 
-fn option(label: &str, detail: &str, does: OptionEffect) -> DecisionOption {
+pub(super) fn option(label: &str, detail: &str, does: OptionEffect) -> DecisionOption {
     DecisionOption { label: label.into(), detail: detail.into(), pros: Vec::new(), cons: Vec::new(), does }
 }
 

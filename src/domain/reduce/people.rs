@@ -1,17 +1,15 @@
-//! What people ask for: answers, steering, review, retries.
+//! What people ask for: answers, steering, retries; what they decide about proposals is in `review`.
 
 use super::{Effect, Next, Refusal};
 use crate::domain::budget::BudgetOf;
 use crate::domain::decision::{
     Answer, Decision, DecisionId, DecisionKind, DecisionOption, Evidence, OptionEffect, fingerprint,
 };
-use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunEndReason};
-use crate::domain::hunks::HunkId;
+use crate::domain::event::{AttemptId, Event, Requeue, RunEndReason};
 use crate::domain::inbox::{InboxKind, InboxMessage};
-use crate::domain::queue;
-use crate::domain::state::{Proposal, effective_status};
+use crate::domain::state::effective_status;
 use crate::domain::task::{Status, TaskId};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 impl Next {
     #[expect(clippy::too_many_arguments, reason = "a decision has that many parts, and this is its only maker")]
@@ -119,6 +117,8 @@ impl Next {
             OptionEffect::Park => {}
             OptionEffect::Drop => self.order(Effect::WriteStatus { task, status: Status::Dropped }),
             OptionEffect::KeepResult => self.keep_leaked_result(task, decision.attempt),
+            OptionEffect::TakePart => self.take_part(task),
+            OptionEffect::SendRestBack => self.send_rest_back(task, decision),
             OptionEffect::Retry
             | OptionEffect::RetryClean
             | OptionEffect::RaiseLimit
@@ -190,99 +190,15 @@ impl Next {
         }
         self.withdraw_decisions_of(&task);
         self.make_stale(&task);
+        self.send_remarks(&task, &BTreeMap::new(), Vec::new());
         self.emit(Event::TaskRequeued { task, requeue: Requeue::Retry { clean } });
         Ok(())
     }
 
-    fn withdraw_decisions_of(&mut self, task: &TaskId) {
+    pub(super) fn withdraw_decisions_of(&mut self, task: &TaskId) {
         let open = self.state.open_decisions().filter(|decision| decision.task.as_ref() == Some(task));
         for id in open.map(|decision| decision.id.clone()).collect::<Vec<_>>() {
             self.emit(Event::DecisionWithdrawn { id });
         }
-    }
-
-    /// What stands on the task's proposal has to be moved before it counts again.
-    pub(super) fn make_stale(&mut self, because: &TaskId) {
-        for task in queue::standing_on(&self.state, because) {
-            let proposal = self.state.record(&task).and_then(|record| record.proposal.as_ref());
-            if proposal.is_some_and(|proposal| proposal.stale.is_none()) {
-                self.emit(Event::ProposalStale { task, because: because.clone() });
-            }
-        }
-    }
-
-    fn proposal(&self, task: &TaskId) -> Result<&Proposal, Refusal> {
-        if !self.state.tasks.contains_key(task) && self.state.record(task).is_none() {
-            return Err(Refusal::NoTask(task.clone()));
-        }
-        let record = self.state.record(task).filter(|record| !record.done);
-        record.and_then(|record| record.proposal.as_ref()).ok_or_else(|| Refusal::NoProposal(task.clone()))
-    }
-
-    pub(super) fn mark_hunks(
-        &mut self,
-        task: TaskId,
-        hunks: Vec<HunkId>,
-        mark: Mark,
-        by: String,
-    ) -> Result<(), Refusal> {
-        let proposal = self.proposal(&task)?;
-        if let Some(unknown) = hunks.iter().find(|id| !proposal.hunks.iter().any(|hunk| hunk.id == **id)) {
-            return Err(Refusal::NoHunk { task, hunk: unknown.0.clone() });
-        }
-        // Saying the same again is nothing new.
-        let hunks: Vec<_> = hunks.into_iter().filter(|hunk| proposal.mark(hunk) != mark).collect();
-        if !hunks.is_empty() {
-            let rejects = matches!(mark, Mark::Rejected { .. });
-            self.emit(Event::HunksMarked { task: task.clone(), hunks, mark, by });
-            if rejects {
-                self.make_stale(&task);
-            }
-        }
-        // Also when nothing is new: the file may have been saved since.
-        self.order(Effect::LookOnDisk { task });
-        Ok(())
-    }
-
-    pub(super) fn keep_accepted_part(&mut self, task: TaskId) -> Result<(), Refusal> {
-        if !self.proposal(&task)?.part_kept {
-            self.emit(Event::AcceptedPartKept { task: task.clone() });
-        }
-        self.order(Effect::LookOnDisk { task });
-        Ok(())
-    }
-
-    pub(super) fn send_back(&mut self, task: TaskId, mut comments: Vec<String>) -> Result<(), Refusal> {
-        let proposal = self.proposal(&task)?;
-        for (hunk, mark) in &proposal.marks {
-            if let Mark::Rejected { why } = mark {
-                let path = proposal.hunks.iter().find(|known| known.id == *hunk).map_or("?", |known| &known.path);
-                let why = why.as_deref().unwrap_or("no reason given");
-                comments.push(format!("a change to `{path}` was rejected: {why}"));
-            }
-        }
-        let rest = !proposal.accepted().is_empty();
-        self.make_stale(&task);
-        self.emit(Event::TaskRequeued { task, requeue: Requeue::SentBack { comments, rest } });
-        Ok(())
-    }
-
-    pub(super) fn found_on_disk(&mut self, task: TaskId, found: &BTreeSet<HunkId>) {
-        let Ok(proposal) = self.proposal(&task) else { return };
-        // Somebody may have accepted more, or dropped the task, while the disk was looked at.
-        let dropped = self.state.tasks.get(&task).is_some_and(|task| task.status == Status::Dropped);
-        if dropped || !proposal.accepted().is_subset(found) {
-            return;
-        }
-        let none_rejected = proposal.rejected().is_empty();
-        if !proposal.is_decided() || !(none_rejected || proposal.part_kept) {
-            return;
-        }
-        // With everything rejected there is nothing that could be done.
-        if !proposal.hunks.is_empty() && proposal.accepted().is_empty() {
-            return;
-        }
-        self.emit(Event::TaskDone { task: task.clone() });
-        self.order(Effect::WriteStatus { task, status: Status::Done });
     }
 }

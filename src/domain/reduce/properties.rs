@@ -1,7 +1,7 @@
 //! Random sequences of inputs, with whatever order people, agents and crashes find: what must hold after each.
 
 use super::testing::Loop;
-use super::{Effect, Input, MoveResult, decide, pending_effects};
+use super::{Effect, Input, MoveResult, SendBack, decide, pending_effects};
 use crate::domain::budget;
 use crate::domain::chain::{self, Cooldown, Reach};
 use crate::domain::decision::{Answer, DecisionId};
@@ -11,10 +11,10 @@ use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::{LiveState, live_state, to_fold};
 use crate::domain::report::Report;
 use crate::domain::settings::{AgentFacts, Link};
-use crate::domain::state::State;
+use crate::domain::state::{Record, State};
 use crate::domain::task::{Status, TaskId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const TASKS: [&str; 4] = ["a", "b", "c", "d"];
 const OUTCOMES: [Outcome; 20] = [
@@ -82,6 +82,21 @@ enum Step {
     Keep {
         task: usize,
     },
+    Rest {
+        task: usize,
+    },
+    Part {
+        task: usize,
+        ok: bool,
+    },
+    Comment {
+        task: usize,
+        hunk: Option<usize>,
+    },
+    DropComment {
+        task: usize,
+        comment: u32,
+    },
     SendBack {
         task: usize,
     },
@@ -111,6 +126,41 @@ enum Step {
     Restart,
 }
 
+/// The texts of the hunks that count as rejected, in this round or those before.
+fn rejected(record: &Record) -> BTreeSet<&str> {
+    let decided = record.decided.marks.iter().filter(|(_, mark)| matches!(mark, Mark::Rejected { .. }));
+    let decided = decided.map(|(hunk, _)| hunk.text.as_str());
+    match &record.proposal {
+        Some(proposal) => proposal.rejections().map(|(hunk, _)| hunk.text.as_str()).collect(),
+        None => decided.collect(),
+    }
+}
+
+/// What was said stays until it is taken back, and what was rejected stays so over rounds, moves and retries.
+fn keeps(before: &State, after: &State, event: &Event) {
+    for (id, old) in &before.records {
+        let new = after.record(id).expect("a record stays");
+        for comment in &old.comments {
+            let kept = new.comments.iter().any(|it| it.id == comment.id && (it.sent || !comment.sent));
+            let dropped = matches!(event, Event::CommentDropped { id, .. } if *id == comment.id);
+            assert!(kept || dropped, "a comment on {id} is gone after {event:?}");
+        }
+        if matches!(event, Event::HunksMarked { task, .. } | Event::TaskReopened { task } if task == id) {
+            continue;
+        }
+        let no = rejected(old);
+        match &new.proposal {
+            Some(proposal) => {
+                let there = proposal.hunks.iter().filter(|hunk| no.contains(hunk.text.as_str()));
+                for hunk in there {
+                    assert_eq!(proposal.mark(&hunk.id), Mark::Rejected { why: None }, "after {event:?}");
+                }
+            }
+            None => assert_eq!(no, rejected(new), "after {event:?}"),
+        }
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let task = 0..TASKS.len();
     prop_oneof![
@@ -129,7 +179,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (task.clone(), any::<bool>()).prop_map(|(task, clean)| Step::Retry { task, clean }),
         4 => (task.clone(), 0..2usize, 0..4usize).prop_map(|(task, hunk, mark)| Step::Mark { task, hunk, mark }),
         1 => task.clone().prop_map(|task| Step::Keep { task }),
-        1 => task.clone().prop_map(|task| Step::SendBack { task }),
+        1 => task.clone().prop_map(|task| Step::Rest { task }),
+        2 => (task.clone(), any::<bool>()).prop_map(|(task, ok)| Step::Part { task, ok }),
+        2 => (task.clone(), prop::option::of(0..2usize)).prop_map(|(task, hunk)| Step::Comment { task, hunk }),
+        1 => (task.clone(), 1..4u32).prop_map(|(task, comment)| Step::DropComment { task, comment }),
+        2 => task.clone().prop_map(|task| Step::SendBack { task }),
         1 => task.clone().prop_map(|task| Step::Reopen { task }),
         3 => task.clone().prop_map(|task| Step::Found { task }),
         3 => (task.clone(), any::<bool>()).prop_map(|(task, ok)| Step::Moved { task, ok }),
@@ -153,7 +207,15 @@ struct Watched {
 }
 
 fn hunks(number: usize) -> Vec<HunkRef> {
-    (0..2).map(|at| HunkRef { id: format!("h{number}-{at}").as_str().into(), path: "f".into() }).collect()
+    (0..2)
+        .map(|at| HunkRef {
+            id: format!("h{number}-{at}").as_str().into(),
+            path: "f".into(),
+            // The same two changes every time, with other lines around them.
+            text: format!("text{at}"),
+            there: number % 2 == 0,
+        })
+        .collect()
 }
 
 impl Watched {
@@ -176,7 +238,9 @@ impl Watched {
         let mut state = before;
         for event in &events {
             self.legal(&state, event);
+            let old = state.clone();
             state.apply(event);
+            keeps(&old, &state, event);
         }
         assert!(state == self.it.state);
         if let Some(run) = &state.run {
@@ -222,7 +286,8 @@ impl Watched {
                 let record = state.record(task);
                 let by_hand = state.tasks.get(task).is_some_and(|task| task.status == Status::Done);
                 let proposal = record.and_then(|record| record.proposal.as_ref());
-                let decided = proposal.is_some_and(|it| it.is_decided() && (it.part_kept || it.rejected().is_empty()));
+                let decided =
+                    proposal.is_some_and(|it| it.is_decided() && (it.part_holds() || it.rejected().is_empty()));
                 assert!(by_hand || decided, "{task} is done without being decided");
             }
             Event::ProposalMade { attempt, .. } => {
@@ -288,6 +353,21 @@ impl Watched {
         let input = Input::Moved { task: task.clone(), from: proposal.head, result };
         self.input(input.clone());
         assert_eq!(self.input(input), [], "a move counts once");
+    }
+
+    fn part_checked(&mut self, task: &TaskId, ok: bool) {
+        let Some(proposal) = self.it.state.record(task).and_then(|record| record.proposal.clone()) else { return };
+        let failed = (!ok).then(|| "make: no".to_owned());
+        let (head, hunks) = (proposal.head.clone(), proposal.accepted());
+        let input = Input::PartChecked { task: task.clone(), head, hunks, checks: Vec::new(), failed };
+        self.input(input.clone());
+        assert_eq!(self.input(input), [], "a part is checked once");
+    }
+
+    fn comment(&mut self, task: TaskId, hunk: Option<usize>) {
+        let proposal = self.it.state.record(&task).and_then(|record| record.proposal.as_ref());
+        let hunk = hunk.and_then(|at| Some(proposal?.hunks.get(at)?.id.clone()));
+        self.input(Input::Comment { task, hunk, path: None, line: None, text: "why?".into(), quote: None });
     }
 
     fn found(&mut self, task: &TaskId) {
@@ -367,7 +447,13 @@ impl Watched {
                 self.input(Input::MarkHunks { task: id(task), hunks, mark, by: "test".into() });
             }
             Step::Keep { task } => drop(self.input(Input::KeepAcceptedPart { task: id(task) })),
-            Step::SendBack { task } => drop(self.input(Input::SendBack { task: id(task), comments: Vec::new() })),
+            Step::Rest { task } => drop(self.input(Input::DropRest { task: id(task), why: None, by: "test".into() })),
+            Step::Part { task, ok } => self.part_checked(&id(task), ok),
+            Step::Comment { task, hunk } => self.comment(id(task), hunk),
+            Step::DropComment { task, comment } => {
+                drop(self.input(Input::DropComment { task: id(task), id: format!("c{comment}") }));
+            }
+            Step::SendBack { task } => drop(self.input(Input::SendBack(SendBack::rest(id(task))))),
             Step::Reopen { task } => drop(self.input(Input::Reopen { task: id(task) })),
             Step::Found { task } => self.found(&id(task)),
             Step::Moved { task, ok } => self.moved(&id(task), ok),
@@ -443,6 +529,7 @@ fn recover(events: &[Event]) -> State {
             }
             Effect::MoveProposal { task } => world.moved(&task, true),
             Effect::CheckUnion => drop(world.input(Input::UnionChecked { report: UnionReport::default() })),
+            Effect::CheckPart { task } => world.part_checked(&task, true),
             Effect::LookOnDisk { task } => world.found(&task),
             Effect::WriteStatus { task, status } => {
                 let state = &world.it.state;

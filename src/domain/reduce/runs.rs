@@ -8,7 +8,7 @@ use crate::domain::queue::{self, LiveState, live_state};
 use crate::domain::settings::RunSettings;
 use crate::domain::state::{Run, State, effective_status};
 use crate::domain::task::{Goal, Status, Task, TaskId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Tells whether a stale proposal can be moved now: what it stands on has a usable result again.
 pub(super) fn can_move(state: &State, id: &TaskId) -> bool {
@@ -298,7 +298,8 @@ impl Next {
         match result {
             MoveResult::Moved { base, head, hunks, stands_on } => {
                 if stands_on == queue::to_fold(&self.state, &task) && can_move(&self.state, &task) {
-                    self.emit(Event::ProposalMoved { task, base, head, hunks, stands_on });
+                    self.emit(Event::ProposalMoved { task: task.clone(), base, head, hunks, stands_on });
+                    self.check_part(&task);
                 } else if can_move(&self.state, &task) {
                     // What it was moved onto has changed meanwhile.
                     self.order(Effect::MoveProposal { task });
@@ -308,6 +309,7 @@ impl Next {
             MoveResult::Failed { .. } if !can_move(&self.state, &task) => {}
             MoveResult::Failed { detail } => {
                 self.make_stale(&task);
+                self.send_remarks(&task, &BTreeMap::new(), Vec::new());
                 self.emit(Event::TaskRequeued { task, requeue: Requeue::MoveFailed { detail } });
             }
         }

@@ -1,6 +1,6 @@
 //! A small language for tests of the loop: a queue in one line, what happens in words, and the result in one line.
 
-use super::{Effect, Input, MoveResult, Refusal, decide};
+use super::{Effect, Input, MoveResult, Refusal, SendBack, decide};
 use crate::domain::chain;
 use crate::domain::decision::{Answer, DecisionId};
 use crate::domain::ending::{Ending, Scope};
@@ -160,7 +160,25 @@ impl Loop {
                 Input::FoundOnDisk { task, hunks }
             }
             "keep" => Input::KeepAcceptedPart { task },
-            "back" => Input::SendBack { task, comments: vec!["please".into()] },
+            "rest" => Input::DropRest { task, why: None, by: "test".into() },
+            "part" => {
+                let (id, failed) = rest.split_once(' ').map_or((rest, None), |(id, failed)| (id, Some(failed)));
+                let task = TaskId::from(id);
+                let proposal = self.state.record(&task).and_then(|record| record.proposal.clone());
+                let proposal = proposal.unwrap_or_else(|| panic!("`{task}` has no proposal"));
+                let (head, hunks) = (proposal.head.clone(), proposal.accepted());
+                Input::PartChecked { task, head, hunks, checks: Vec::new(), failed: failed.map(str::to_owned) }
+            }
+            "comment" => {
+                let (id, hunk) = rest.split_once(' ').map_or((rest, None), |(id, hunk)| (id, Some(hunk.into())));
+                let (path, line, text, quote) = (None, None, "why?".to_owned(), None);
+                Input::Comment { task: id.into(), hunk, path, line, text, quote }
+            }
+            "uncomment" => {
+                let (id, comment) = rest.split_once(' ').expect("a task and a comment");
+                Input::DropComment { task: id.into(), id: comment.into() }
+            }
+            "back" => Input::SendBack(SendBack { comments: vec!["please".into()], ..SendBack::rest(task) }),
             "retry" => Input::Retry { task, clean: false },
             "clean" => Input::Retry { task, clean: true },
             "reopen" => Input::Reopen { task },
@@ -309,6 +327,7 @@ impl Loop {
             }
             Effect::MoveProposal { task } => format!("move {task}"),
             Effect::CheckUnion => "check union".to_owned(),
+            Effect::CheckPart { task } => format!("check part {task}"),
             Effect::LookOnDisk { task } => format!("look {task}"),
         }));
         parts.extend(self.refused.iter().map(|refusal| format!("refused: {refusal}")));
@@ -322,7 +341,7 @@ fn heard(end: &mut AttemptEnd) -> &mut Ending {
 }
 
 pub fn hunks() -> Vec<HunkRef> {
-    ["h1", "h2"].map(|id| HunkRef { id: id.into(), path: "f".into() }).to_vec()
+    ["h1", "h2"].map(|id| HunkRef { id: id.into(), path: "f".into(), text: String::new(), there: false }).to_vec()
 }
 
 pub fn read_outcome(word: &str) -> Outcome {

@@ -2,7 +2,7 @@
 
 use super::testing::{Loop, check};
 use super::{Effect, Input, pending_effects, pending_writes};
-use crate::domain::event::{AttemptId, Event};
+use crate::domain::event::{AttemptId, Event, Mark};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::state::State;
 use crate::domain::task::{Status, TaskId};
@@ -213,8 +213,25 @@ fn a_proposal_is_done_when_all_of_it_is_decided_and_on_disk() {
     check("a", &format!("{made}; accept a; found a"), "a=done | finished | write a done");
     check("a", &format!("{made}; accept a; found a; found a"), "a=done | finished");
     check("a", &format!("{made}; accept a h1; reject a h2; found a"), "a=review | finished");
-    check("a", &format!("{made}; accept a h1; reject a h2; keep a"), "a=review | finished | look a");
-    check("a", &format!("{made}; accept a h1; reject a h2; keep a; found a"), "a=done | finished | write a done");
+    check("a", &format!("{made}; accept a h1; reject a h2; keep a"), "a=review | finished | check part a | look a");
+    let kept = format!("{made}; accept a h1; reject a h2; keep a");
+    check("a", &format!("{kept}; found a"), "a=review | finished");
+    check("a", &format!("{kept}; part a"), "a=review | finished | look a");
+    check("a", &format!("{kept}; part a; found a"), "a=done | finished | write a done");
+    check("a", &format!("{kept}; part a make"), "a=blocked | finished | d1:conflict a");
+    check("a", &format!("{kept}; part a make; found a"), "a=blocked | finished | d1:conflict a");
+    let failed = format!("{kept}; part a make; answer d1");
+    check("a", &format!("{failed} Keep it all the same; found a"), "a=done | finished | write a done");
+    check("a", &format!("{failed} Send the rest back"), "a=ready | finished");
+    check("a", &format!("{failed} Leave it"), "a=review | finished");
+    // Another part is another question.
+    check("a", &format!("{kept}; part a make; accept a h2"), "a=review | finished | look a");
+    check("a", &format!("{made}; accept a h1; rest a"), "a=review | finished | look a | check part a");
+    check(
+        "a",
+        &format!("{made}; rest a"),
+        "a=review | finished | refused: nothing of task `a` is accepted; send it back (`ralph-sidecar send-back a`), or drop it",
+    );
     check("a", &format!("{made}; reject a; keep a; found a"), "a=review | finished");
     check("a", &format!("{made}; accept a; withdraw a h1; found a"), "a=review | finished");
     check(
@@ -279,7 +296,7 @@ fn what_stands_on_something_rejected_is_stale_until_it_is_moved() {
     check("a b:a", &format!("{off}; reject a h1; withdraw a h1"), "a=review b=stale | finished | look a | move b");
     check(
         "a b:a",
-        &format!("{off}; reject a h1; accept a h2; keep a; found a"),
+        &format!("{off}; reject a h1; accept a h2; keep a; part a; found a"),
         "a=done b=stale | finished | write a done | move b",
     );
     let again = format!("{off}; back a; start; end verified");
@@ -428,4 +445,35 @@ fn what_an_agent_hands_over_is_for_those_who_go_on() {
         let handoff = it.state.record(&"a".into()).and_then(|record| record.handoff.clone());
         assert_eq!(handoff.as_deref(), kept.then_some("left"), "{then}");
     }
+}
+
+#[test]
+fn what_was_said_goes_with_the_next_send_back_once() {
+    let mut it = Loop::new("a");
+    it.play("start; end verified; comment a h1; comment a; uncomment a c2; reject a h2; back a");
+    let record = it.state.record(&"a".into()).expect("a record").clone();
+    let said: Vec<_> = record.remarks.iter().map(|it| (it.comment.as_deref(), it.path.as_deref(), &*it.text)).collect();
+    assert_eq!(said, [(None, Some("f"), ""), (Some("c1"), Some("f"), "why?")]);
+    assert_eq!(record.notes, ["please"]);
+    assert!(record.comments[0].sent && record.proposal.is_none());
+    // What was sent is not sent again; what is said while nobody proposes anything waits for the next round.
+    it.play("comment a; start; end verified; comment a");
+    let record = it.state.record(&"a".into()).expect("a record").clone();
+    assert!(record.remarks.is_empty() && record.notes.is_empty(), "the attempt was told");
+    assert_eq!((record.round, record.comments.len()), (2, 3));
+    it.play("retry a");
+    let record = it.state.record(&"a".into()).expect("a record");
+    let told: Vec<_> = record.remarks.iter().filter_map(|remark| remark.comment.as_deref()).collect();
+    assert_eq!(told, ["c3", "c4"], "a retry tells them too");
+}
+
+#[test]
+fn a_hunk_that_comes_again_keeps_what_was_decided() {
+    let mut it = Loop::new("a");
+    it.play("start; end verified; accept a h1; reject a h2; back a; start; end verified");
+    let proposal = it.state.record(&"a".into()).and_then(|record| record.proposal.clone()).expect("a proposal");
+    assert_eq!(proposal.mark(&"h1".into()), Mark::Accepted);
+    assert_eq!(proposal.mark(&"h2".into()), Mark::Rejected { why: None });
+    assert_eq!(proposal.again.iter().map(|id| id.0.as_str()).collect::<Vec<_>>(), ["h2"]);
+    assert!(proposal.changed.is_empty() && proposal.pending().is_empty());
 }

@@ -29,6 +29,15 @@ pub(super) enum Fate {
     Touched(Range<usize>),
 }
 
+impl Fate {
+    /// Returns its buffer lines, whatever became of it.
+    pub fn lines(self) -> Range<usize> {
+        match self {
+            Self::Intact(lines) | Self::Touched(lines) => lines,
+        }
+    }
+}
+
 impl Alignment {
     /// Aligns two texts given as line numbers of one interner.
     pub fn new(expected: &[u32], buffer: &[u32]) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file (states and what a mapping tells), `map` (the mapping), `align` (positions through a
 //! difference), `edits` (a mapped hunk to an edit), `anchors` (a mapping that moves with the typing), `whole_file`
-//! (hunks that are not decided inside a text).
+//! (hunks that are not decided inside a text), `conflicts` (what does not fit, and what rests on what).
 //!
 //! Lines are compared without their line end and without a byte order mark, because editors change both by themselves;
 //! what is written takes the line end the buffer has at that place, and keeps the buffer's final newline or its absence.
@@ -12,6 +12,7 @@ mod align;
 mod anchors;
 #[cfg(test)]
 mod cases;
+mod conflicts;
 mod edits;
 mod map;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod properties;
 mod whole_file;
 
 pub use anchors::{Anchor, Anchors, LineEdit};
+pub use conflicts::{UserFile, conflicts_with, resting};
 pub use edits::{TextEditLines, accept, accept_all, edit_for, unaccept};
 pub use map::map_hunks;
 pub use whole_file::{FileNow, file_level_state};

@@ -1,12 +1,13 @@
 //! Folding: what each event changes. `apply` is the only thing that changes a state.
 
-use super::{Attempt, EndedRun, Learning, Prepared, Proposal, Record, Review, ReviewGiven, Run, State};
+use super::{Attempt, EndedRun, Learning, Prepared, Record, Review, ReviewGiven, Run, State};
 use crate::domain::budget::BudgetOf;
 use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::ending::Usage;
-use crate::domain::event::{AttemptId, Event, Mark, Requeue, RunId};
+use crate::domain::event::{AttemptId, Event, Requeue, RunId};
 use crate::domain::inbox::Question;
 use crate::domain::report::Report;
+use crate::domain::rounds::Decided;
 use crate::domain::task::{Status, Task, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ impl State {
         self.reindex(event, before);
     }
 
-    fn record_mut(&mut self, task: &TaskId) -> &mut Record {
+    pub(super) fn record_mut(&mut self, task: &TaskId) -> &mut Record {
         Arc::make_mut(self.records.entry(task.clone()).or_default())
     }
 
@@ -90,7 +91,12 @@ impl State {
             | Event::ProposalStale { .. }
             | Event::ProposalMoved { .. }
             | Event::HunksMarked { .. }
-            | Event::AcceptedPartKept { .. } => self.apply_proposal(event),
+            | Event::AcceptedPartKept { .. }
+            | Event::AcceptedPartChecked { .. }
+            | Event::AcceptedPartTaken { .. } => self.apply_proposal(event),
+            Event::CommentMade { .. } | Event::CommentDropped { .. } | Event::RemarksSent { .. } => {
+                self.apply_comment(event);
+            }
             Event::TaskDone { task } => {
                 let written = self.says_done(task);
                 let record = self.record_mut(task);
@@ -102,6 +108,7 @@ impl State {
                 let record = self.record_mut(task);
                 record.proposal = None;
                 record.handoff = None;
+                (record.round, record.decided) = (0, Decided::default());
                 record.begin_round();
             }
             Event::TaskRequeued { task, requeue } => {
@@ -285,6 +292,8 @@ impl State {
                 } else if end.outcome.is_success() {
                     record.failures = 0;
                     record.notes.clear();
+                    record.remarks.clear();
+                    (record.rest, record.rebase) = (false, false);
                 }
             }
             _ => {}
@@ -363,58 +372,6 @@ impl State {
         }
         Some(task)
     }
-
-    fn apply_proposal(&mut self, event: &Event) {
-        match event {
-            Event::ProposalMade { attempt, base, head, hunks, stands_on } => {
-                let record = self.record_mut(&attempt.task);
-                // What was decided about a hunk that came back unchanged stays decided.
-                let mut marks = record.proposal.take().map(|old| old.marks).unwrap_or_default();
-                marks.retain(|id, _| hunks.iter().any(|hunk| hunk.id == *id));
-                record.proposal = Some(Proposal {
-                    attempt: attempt.number,
-                    base: base.clone(),
-                    head: head.clone(),
-                    hunks: hunks.clone(),
-                    marks,
-                    stands_on: stands_on.clone(),
-                    stale: None,
-                    part_kept: false,
-                });
-            }
-            Event::ProposalStale { task, because } => {
-                if let Some(proposal) = &mut self.record_mut(task).proposal {
-                    proposal.stale = Some(because.clone());
-                }
-            }
-            Event::ProposalMoved { task, base, head, hunks, stands_on } => {
-                if let Some(proposal) = &mut self.record_mut(task).proposal {
-                    proposal.base = base.clone();
-                    proposal.head = head.clone();
-                    proposal.marks.retain(|id, _| hunks.iter().any(|hunk| hunk.id == *id));
-                    proposal.hunks = hunks.clone();
-                    proposal.stands_on = stands_on.clone();
-                    proposal.stale = None;
-                }
-            }
-            Event::HunksMarked { task, hunks, mark, .. } => {
-                if let Some(proposal) = &mut self.record_mut(task).proposal {
-                    for hunk in hunks {
-                        match mark {
-                            Mark::Pending => proposal.marks.remove(hunk),
-                            mark => proposal.marks.insert(hunk.clone(), mark.clone()),
-                        };
-                    }
-                }
-            }
-            Event::AcceptedPartKept { task } => {
-                if let Some(proposal) = &mut self.record_mut(task).proposal {
-                    proposal.part_kept = true;
-                }
-            }
-            _ => {}
-        }
-    }
 }
 
 impl Record {
@@ -433,16 +390,20 @@ impl Record {
         match requeue {
             Requeue::Retry { clean } => {
                 self.clean = *clean;
-                self.proposal = None;
+                self.end_round();
             }
             Requeue::Answered { clean, .. } => self.clean = *clean,
-            Requeue::SentBack { comments, .. } => {
+            Requeue::SentBack { comments, rest, rebase } => {
                 self.notes.extend(comments.iter().cloned());
-                self.proposal = None;
+                self.end_round();
+                (self.rest, self.rebase) = (*rest, *rebase);
+                if !rest {
+                    self.decided.forget_accepted();
+                }
             }
             Requeue::MoveFailed { detail } => {
                 self.notes.push(detail.clone());
-                self.proposal = None;
+                self.end_round();
             }
         }
     }

@@ -82,6 +82,8 @@ impl State {
             | Event::ProposalMoved { task, .. }
             | Event::HunksMarked { task, .. }
             | Event::AcceptedPartKept { task }
+            | Event::AcceptedPartChecked { task, .. }
+            | Event::AcceptedPartTaken { task }
             | Event::TaskDone { task }
             | Event::AcceptanceUndone { task }
             | Event::TaskReopened { task }
@@ -100,6 +102,9 @@ impl State {
             | Event::BudgetRaised { .. }
             | Event::Steered { .. }
             | Event::Asked { .. }
+            | Event::CommentMade { .. }
+            | Event::CommentDropped { .. }
+            | Event::RemarksSent { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }
     }

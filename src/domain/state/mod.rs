@@ -7,14 +7,16 @@ use super::ending::Usage;
 use super::event::{AttemptId, HunkRef, Mark, RunEndReason, RunId, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::Question;
-use super::outcome::{AttemptEnd, Outcome};
+use super::outcome::{AttemptEnd, CheckResult, Outcome};
 use super::report::{Finding, Report};
+use super::rounds::{Comment, Decided, Remark};
 use super::settings::RunSettings;
 use super::task::{Goal, Status, Task, TaskId};
 use imbl::{HashMap, Vector};
 use serde::{Deserialize, Serialize};
 mod fold;
 mod index;
+mod review;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +70,20 @@ pub struct Record {
     pub clean: bool,
     /// Words of people for the next attempt, in order: steering, comments, answers without a decision.
     pub notes: Vec<String>,
+    /// What people said about its proposals, in order; only they take it back.
+    pub comments: Vec<Comment>,
+    /// How many comments were ever made; they are numbered by it.
+    pub commented: u32,
+    /// How often the task came to review since it was started or reopened.
+    pub round: u32,
+    /// What was decided in earlier rounds.
+    pub decided: Decided,
+    /// What the next attempt is told about the proposal that was sent back.
+    pub remarks: Vec<Remark>,
+    /// It was sent back with what was accepted to be left as it is.
+    pub rest: bool,
+    /// It was sent back to be put onto the text as the user has it.
+    pub rebase: bool,
     /// How often people steered the task; their words are numbered by it.
     pub steered: u32,
     /// What people asked agents at work on the task, in order.
@@ -157,6 +173,26 @@ pub struct Proposal {
     pub stale: Option<TaskId>,
     /// With hunks rejected, the person chose to keep just the accepted part.
     pub part_kept: bool,
+    /// What is known of that part.
+    pub part: Part,
+    /// Hunks that are new or different since the round before.
+    pub changed: BTreeSet<HunkId>,
+    /// Hunks that were rejected before and came again as they were.
+    pub again: BTreeSet<HunkId>,
+}
+
+/// What is known of the accepted part of a proposal by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nobody has checked it as it is now.
+    #[default]
+    NotVerified,
+    /// Its checks passed on exactly the base with the accepted hunks; empty when there was nothing to check it with.
+    Verified(Vec<CheckResult>),
+    /// Says what failed.
+    Failed(String),
+    /// The person takes it as it is.
+    Taken,
 }
 
 impl Proposal {
@@ -178,6 +214,40 @@ impl Proposal {
     /// Tells whether no hunk waits for the person.
     pub fn is_decided(&self) -> bool {
         self.hunks.iter().all(|hunk| self.mark(&hunk.id) != Mark::Pending)
+    }
+
+    /// Tells whether the hunk is one of the proposal's.
+    pub fn has(&self, hunk: &HunkId) -> bool {
+        self.hunks.iter().any(|known| known.id == *hunk)
+    }
+
+    /// Returns the ids of the hunks that wait for the person, in file order.
+    pub fn pending(&self) -> Vec<HunkId> {
+        let pending = self.hunks.iter().filter(|hunk| self.mark(&hunk.id) == Mark::Pending);
+        pending.map(|hunk| hunk.id.clone()).collect()
+    }
+
+    /// Returns the rejected hunks in file order, each with why.
+    pub fn rejections(&self) -> impl Iterator<Item = (&HunkRef, Option<&str>)> {
+        self.hunks.iter().filter_map(|hunk| match self.marks.get(&hunk.id)? {
+            Mark::Rejected { why } => Some((hunk, why.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// Tells whether the accepted part was kept and still has to be checked by itself.
+    pub fn part_waits(&self) -> bool {
+        self.part_kept
+            && self.part == Part::NotVerified
+            && self.stale.is_none()
+            && self.is_decided()
+            && !self.rejected().is_empty()
+            && !self.accepted().is_empty()
+    }
+
+    /// Tells whether the accepted part was kept and counts: it was checked by itself, or a person took it as it is.
+    pub fn part_holds(&self) -> bool {
+        self.part_kept && matches!(self.part, Part::Verified(_) | Part::Taken)
     }
 
     fn with_mark(&self, wanted: impl Fn(&Mark) -> bool) -> BTreeSet<HunkId> {

@@ -50,6 +50,11 @@ fn kind(event: &Event) -> &'static str {
         Event::ProposalMoved { .. } => "proposal_moved",
         Event::HunksMarked { .. } => "hunks_marked",
         Event::AcceptedPartKept { .. } => "accepted_part_kept",
+        Event::AcceptedPartChecked { .. } => "accepted_part_checked",
+        Event::AcceptedPartTaken { .. } => "accepted_part_taken",
+        Event::CommentMade { .. } => "comment_made",
+        Event::CommentDropped { .. } => "comment_dropped",
+        Event::RemarksSent { .. } => "remarks_sent",
         Event::TaskDone { .. } => "task_done",
         Event::AcceptanceUndone { .. } => "acceptance_undone",
         Event::TaskReopened { .. } => "task_reopened",
@@ -64,7 +69,7 @@ fn kind(event: &Event) -> &'static str {
 }
 
 /// Kinds of version 1, and of all versions.
-const KINDS: [usize; 2] = [29, 36];
+const KINDS: [usize; 2] = [29, 41];
 
 #[test]
 fn every_kind_of_event_is_in_the_fixture_of_its_version() {

@@ -3,7 +3,7 @@
 use super::Job;
 use super::agent::AgentEnd;
 use super::start::listed;
-use crate::domain::event::HunkRef;
+use crate::domain::event::{HunkRef, Mark};
 use crate::domain::outcome::{AttemptEnd, CheckResult, Outcome};
 use crate::domain::report::Report;
 use crate::engine::checks::{self, checks_for, tail};
@@ -35,9 +35,8 @@ impl Job {
         end.diff_hash = work.diff_hash.clone();
         if end.outcome.is_success() {
             let files = workshop.files(base, &work.head).await?;
-            let reference =
-                |hunk: &crate::domain::hunks::Hunk| HunkRef { id: hunk.id.clone(), path: hunk.path.clone() };
-            end.hunks = all_hunks(&files).map(reference).collect();
+            end.hunks = all_hunks(&files).map(HunkRef::of).collect();
+            self.note_what_is_there(base, &work.head, &mut end.hunks).await?;
             workshop.publish(&self.key.0, base, &work.head).await?;
         }
         // A program that is not there has changed nothing.
@@ -54,6 +53,20 @@ impl Job {
             end.paths = leaks;
         }
         Ok(end)
+    }
+
+    /// Marks the hunks that are in the checkout already: an acceptance of an earlier round counts for those only.
+    async fn note_what_is_there(&self, base: &str, head: &str, hunks: &mut [HunkRef]) -> PortResult<()> {
+        let record = self.state.record(&self.id.task);
+        if !record.is_some_and(|record| record.decided.marks.iter().any(|(_, mark)| *mark == Mark::Accepted)) {
+            return Ok(());
+        }
+        let all = hunks.iter().map(|hunk| hunk.id.clone()).collect();
+        let there = self.context.world.workshop.on_disk(base, head, all).await?;
+        for hunk in hunks {
+            hunk.there = there.contains(&hunk.id);
+        }
+        Ok(())
     }
 
     /// Commits what the agent left, once: after a restart the slot may hold what checks wrote since.

@@ -16,7 +16,7 @@ mod start;
 
 pub(super) use agent::SECOND_TURN;
 pub(super) use moving::MOVES;
-pub use moving::{check_union, move_proposal};
+pub use moving::{check_part, check_union, move_proposal};
 
 use super::checks::CheckSite;
 use super::context::Context;

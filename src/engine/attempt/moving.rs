@@ -2,6 +2,7 @@
 
 use super::start::{Folded, fold};
 use crate::domain::event::{Clash, HunkRef, UnionReport};
+use crate::domain::outcome::CheckResult;
 use crate::domain::reduce::{Input, MoveResult};
 use crate::domain::state::{Proposal, State};
 use crate::domain::task::{Task, TaskId};
@@ -48,17 +49,47 @@ async fn try_move(context: &Context, state: &State, id: &TaskId, proposal: &Prop
             return Ok(MoveResult::Failed { detail });
         }
     };
-    if let Some(failed) = check_tree(context, state, std::slice::from_ref(task), &head, &base, &id.key().0).await? {
+    let results = check_tree(context, state, std::slice::from_ref(task), &head, &base, &id.key().0).await?;
+    if let Some(failed) = first_failed(&results) {
         return Ok(MoveResult::Failed { detail: format!("on its new base this fails: {failed}") });
     }
     let files = workshop.files(&base, &head).await?;
-    let reference = |hunk: &crate::domain::hunks::Hunk| HunkRef { id: hunk.id.clone(), path: hunk.path.clone() };
-    let hunks = all_hunks(&files).map(reference).collect();
+    let hunks = all_hunks(&files).map(HunkRef::of).collect();
     workshop.publish(&id.key().0, &base, &head).await?;
     Ok(MoveResult::Moved { base, head, hunks, stands_on })
 }
 
-/// Runs the checks of the tasks on a tree; returns the words of the first that fails.
+/// Checks the base with just the accepted hunks of a proposal, and tells the actor.
+pub async fn check_part(context: Context, task: TaskId) {
+    let _one_at_a_time = context.check_slot.lock().await;
+    let Ok(state) = context.state().await else { return };
+    // More may have been decided, or it was sent back, while this waited for its turn.
+    let proposal = state.record(&task).and_then(|record| record.proposal.clone());
+    let Some(proposal) = proposal.filter(Proposal::part_waits) else { return };
+    let hunks = proposal.accepted();
+    let (checks, failed) = match try_part(&context, &state, &task, &proposal).await {
+        Ok(checks) => {
+            let failed = first_failed(&checks);
+            (checks, failed)
+        }
+        Err(error) => (Vec::new(), Some(format!("it could not be checked: failed to {error}"))),
+    };
+    context.input(Input::PartChecked { task, head: proposal.head, hunks, checks, failed }).await;
+}
+
+async fn try_part(context: &Context, state: &State, id: &TaskId, proposal: &Proposal) -> PortResult<Vec<CheckResult>> {
+    let task = state.tasks.get(id).ok_or_else(|| PortError::new(format!("find `{id}` in the queue")))?;
+    let part = context.world.workshop.part(&proposal.base, &proposal.head, proposal.accepted()).await?;
+    let name = format!("{}-part", id.key());
+    check_tree(context, state, std::slice::from_ref(task), &part, &proposal.base, &name).await
+}
+
+/// Returns the words of the first check that failed.
+fn first_failed(results: &[CheckResult]) -> Option<String> {
+    results.iter().find(|result| !result.passed).map(|result| format!("{}\n{}", result.run, result.output_tail))
+}
+
+/// Runs the checks of the tasks on a tree.
 async fn check_tree(
     context: &Context,
     state: &State,
@@ -66,7 +97,7 @@ async fn check_tree(
     head: &str,
     base: &str,
     name: &str,
-) -> PortResult<Option<String>> {
+) -> PortResult<Vec<CheckResult>> {
     let settings = current_settings(state)?;
     let mut wanted = Vec::new();
     for task in tasks {
@@ -77,7 +108,7 @@ async fn check_tree(
         }
     }
     if wanted.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let slot = context.world.workshop.fill_slot(CHECK_SLOT, head).await?;
     context.world.workshop.include_ignored(CHECK_SLOT).await?;
@@ -85,8 +116,7 @@ async fn check_tree(
     let number = context.world.clock.now_ms();
     let folder = context.world.attempts.join(MOVES).join(format!("{name}-{number}"));
     let site = CheckSite { slot: &slot, folder, marker: format!("move-{name}-{number}"), stop };
-    let results = checks::run_all(context, &site, &wanted, base).await?;
-    Ok(results.iter().find(|result| !result.passed).map(|result| format!("{}\n{}", result.run, result.output_tail)))
+    checks::run_all(context, &site, &wanted, base).await
 }
 
 fn current_settings(state: &State) -> PortResult<Settings> {
@@ -143,7 +173,7 @@ async fn try_union(context: &Context) -> PortResult<UnionReport> {
     }
     let tasks: Vec<_> = merged.iter().filter_map(|id| state.tasks.get(id).cloned()).collect();
     if tasks.len() > 1
-        && let Some(failed) = check_tree(context, &state, &tasks, &union, &seen, "union").await?
+        && let Some(failed) = first_failed(&check_tree(context, &state, &tasks, &union, &seen, "union").await?)
     {
         report.failed_checks.push(failed.lines().next().unwrap_or_default().to_owned());
     }

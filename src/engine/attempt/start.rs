@@ -63,8 +63,10 @@ impl Job {
         self.progress("taking a snapshot of the checkout");
         let buffers = self.context.buffers().await;
         let point = workshop.snapshot(buffers).await?;
+        let rebase = self.state.record(&self.id.task).is_some_and(|record| record.rebase);
         let seen = match (self.settings.base, &point.head) {
-            (Base::Head, Some(head)) => head.clone(),
+            // What clashed was the text as the user has it, so that is where it has to fit.
+            (Base::Head, Some(head)) if !rebase => head.clone(),
             _ => point.commit.clone(),
         };
         let (base, stands_on) = match fold(&self.context, &self.state, &seen, &self.id.task).await? {

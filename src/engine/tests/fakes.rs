@@ -297,6 +297,12 @@ impl Workshop for Port {
         Ok(AcceptReply { hunks: wanted.into_iter().collect(), ..AcceptReply::default() })
     }
 
+    async fn part(&self, base: &str, _head: &str, accepted: BTreeSet<HunkId>) -> PortResult<String> {
+        let accepted: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+        self.0.call("part", &accepted.join(","))?;
+        Ok(format!("{base}+part"))
+    }
+
     async fn on_disk(&self, _base: &str, _head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>> {
         self.0.call("on disk", "")?;
         Ok(accepted)

@@ -1,6 +1,7 @@
 //! The engine against a world in memory: what comes before what, and what every failure of the world leaves behind.
 
 mod fakes;
+mod half_done;
 mod reviews;
 mod turns;
 mod waits;

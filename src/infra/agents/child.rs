@@ -16,6 +16,8 @@ const LINE_LIMIT: usize = 16 * 1024 * 1024;
 const WAITING: usize = 256;
 /// How long a program's last lines may take to arrive after it has ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
+/// The same, where its last lines are no more than kept, so that only a loaded machine takes as long.
+const REST: Duration = Duration::from_secs(1);
 
 /// How the program is started; the working folder and the rest of the environment are the driver's own.
 #[derive(Clone, Debug, Default)]
@@ -131,9 +133,10 @@ impl AgentChild {
         }
     }
 
-    /// Returns the lines that are left of a program that has ended, as far as they come within the patience.
-    pub async fn rest(&mut self, patience: Duration) -> Vec<ChildLine> {
-        let deadline = tokio::time::Instant::now() + patience;
+    /// Returns the lines that are left of a program that has ended, as far as they come within a second: something that
+    /// it left behind may hold its streams open.
+    pub async fn rest(&mut self) -> Vec<ChildLine> {
+        let deadline = tokio::time::Instant::now() + REST;
         let mut rest = Vec::new();
         while let Ok(Some(line)) = tokio::time::timeout_at(deadline, self.lines.recv()).await {
             rest.push(line);

@@ -141,15 +141,17 @@ impl Session {
         let mut tasks: Vec<TaskId> = Vec::new();
         for placed in here {
             let params = accept_params(root, &placed.task, &[&placed.hunk.id.0], Some(uri));
-            if placed.mapped.state == HunkState::Pending {
+            if let Some(first) = &placed.waits_for {
+                let argument = json!({ "root": root.uri(), "task": first, "show": true });
+                offer.fix(format!("Review `{first}` first"), Command::Proposal, argument);
+            } else if placed.mapped.state == HunkState::Pending {
                 offer.accept(format!("Accept this change (`{}`)", placed.task), &params);
             } else {
-                let comment =
-                    format!("{} no longer fits {path}; please move it to the text as it is", describe(&placed.hunk));
-                let argument = json!({ "root": root.uri(), "task": placed.task, "comments": [comment] });
+                let argument = json!({ "root": root.uri(), "task": placed.task, "rebase": true });
                 offer.fix(format!("Ask the agent to rebase `{}`", placed.task), Command::SendBack, argument);
             }
             self.reject_action(root, &placed.task, &placed.hunk.id.0, offer);
+            self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
             note(&mut tasks, &placed.task);
         }
         if range.start.line == 0 {
@@ -175,10 +177,19 @@ impl Session {
         offer.fix(format!("Reject this change{dots} (`{task}`)"), Command::Reject, argument);
     }
 
+    fn comment_action(&self, root: &Root, task: &TaskId, hunk: Option<&str>, offer: &mut Offer) {
+        if self.client.input {
+            let about = if hunk.is_some() { "this change" } else { "the proposal" };
+            let argument = json!({ "root": root.uri(), "task": task, "hunk": hunk });
+            offer.other(format!("Comment on {about}… (`{task}`)"), Command::Comment, argument);
+        }
+    }
+
     fn whole_file_actions(&self, root: &Root, task: &TaskId, hunk: &crate::domain::hunks::Hunk, offer: &mut Offer) {
         let title = format!("Accept this change (`{task}` {})", describe(hunk));
         offer.fix(title, Command::Accept, json!(accept_params(root, task, &[&hunk.id.0], None)));
         self.reject_action(root, task, &hunk.id.0, offer);
+        self.comment_action(root, task, Some(&hunk.id.0), offer);
     }
 
     fn decision_actions(&self, root: &Root, decision: &Decision, offer: &mut Offer) {
@@ -210,14 +221,22 @@ impl Session {
                 let title = format!("Accept all of task `{task}`");
                 offer.fix(title, Command::Accept, json!(accept_params(root, task, &[], None)));
             }
-            let rejected = summary
-                .is_some_and(|summary| summary.hunks.iter().any(|hunk| matches!(hunk.state, Mark::Rejected { .. })));
-            if rejected {
+            let marked = |wanted: fn(&Mark) -> bool| {
+                summary.is_some_and(|summary| summary.hunks.iter().any(|hunk| wanted(&hunk.state)))
+            };
+            let accepted = marked(|mark| *mark == Mark::Accepted);
+            if marked(|mark| matches!(mark, Mark::Rejected { .. })) {
                 let argument = json!({ "root": root.uri(), "task": task, "keepAcceptedPart": true });
                 offer.other(format!("Keep only the accepted part of `{task}`"), Command::Accept, argument);
             }
+            if accepted && pending {
+                let argument = json!({ "root": root.uri(), "task": task, "rest": true });
+                offer.other(format!("Drop the rest of `{task}`"), Command::Reject, argument);
+            }
             let argument = json!({ "root": root.uri(), "task": task });
-            offer.other(format!("Send `{task}` back to the agent"), Command::SendBack, argument);
+            let what = if accepted { "Send the rest of" } else { "Send" };
+            offer.other(format!("{what} `{task}` back to the agent"), Command::SendBack, argument);
+            self.comment_action(root, task, None, offer);
         }
         if view.state == LiveState::Running && self.client.input {
             let argument = json!({ "root": root.uri(), "task": task, "ask": true });

@@ -1,28 +1,23 @@
 //! The commands: from a name and an argument to what the session or a flow does, in one table.
 
-use super::actions::chosen;
 use super::flows::{Flow, FlowResult, done, explain};
 use super::links::{self, Link};
 use super::notices::PLAN_TOKEN;
 use super::plan_actions::todo_task;
-use super::queue_edits::apply_edit;
-use super::review::{accept, mark_of, place};
+use super::review::place;
 use super::root::Link as EngineLink;
 use super::{Internal, Session, Waiting, status};
-use crate::domain::event::Mark;
-use crate::domain::hunks::HunkId;
 use crate::domain::queue::LiveState;
 use crate::domain::task::{Task, TaskId};
 use crate::lsp::convert::to_path;
 use crate::lsp::message::Reply;
 use crate::lsp::progress::Step;
 use crate::protocol::editor::{
-    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, HunkConflict, PlanParams,
-    ProposalParams, RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams, TodoPlace,
-    TrustParams,
+    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, PlanParams, ProposalParams,
+    RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams, TodoPlace, TrustParams,
 };
 use crate::protocol::engine_api::{Command as EngineCommand, PlanContext, PlanRequest, Reply as EngineReply};
-use lsp_types::{ExecuteCommandParams, TextEdit, Url};
+use lsp_types::{ExecuteCommandParams, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -102,22 +97,13 @@ impl Session {
             Parsed::Undo => spawn(reply, undo(flow)),
             Parsed::Retry(params) => spawn(reply, flow.retry(TaskId(params.task), params.clean, is_running)),
             Parsed::Steer(params) if params.ask => spawn(reply, flow.ask_agent(TaskId(params.task), params.text)),
-            Parsed::Steer(params) => spawn(reply, flow.steer(TaskId(params.task), params.text, String::new())),
-            Parsed::Comment(params) => {
-                let about = self.about(index, &params);
-                spawn(reply, flow.steer(TaskId(params.task), params.text, about));
-            }
+            Parsed::Steer(params) => spawn(reply, flow.steer(TaskId(params.task), params.text)),
+            Parsed::Comment(params) => spawn(reply, flow.comment(params)),
             Parsed::Answer(params) => self.answer(index, flow, params, reply),
             Parsed::Proposal(params) => self.proposal(index, flow, params, reply),
             Parsed::Accept(params) => self.accept(index, flow, params, reply),
-            Parsed::Reject(params) => {
-                let hunks = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
-                spawn(reply, flow.reject(hunks, params.why, params.ask_why));
-            }
-            Parsed::SendBack(params) => {
-                let command = EngineCommand::SendBack { task: TaskId(params.task), comments: params.comments };
-                spawn(reply, flow.simply(command, "sent back"));
-            }
+            Parsed::Reject(params) => self.reject(index, flow, params, reply),
+            Parsed::SendBack(params) => spawn(reply, flow.send_back(params)),
             Parsed::Trust(params) => spawn(reply, flow.trust(params.commands)),
         }
         Ok(())
@@ -282,138 +268,6 @@ impl Session {
         });
     }
 
-    /// Accepts hunks: in open buffers by an edit, everything else by the engine.
-    fn accept(&self, index: usize, flow: Flow, params: AcceptParams, reply: Reply<Value>) {
-        if params.keep_accepted_part {
-            let Some(task) = params.task else { return reply.fail("name the task in `task`") };
-            return spawn(reply, flow.simply(EngineCommand::KeepAcceptedPart { task: TaskId(task) }, "kept"));
-        }
-        let root = &self.roots[index];
-        let mut meant = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
-        let mut result = done("accepted");
-        let mut edits: Vec<(Url, i32, Vec<TextEdit>)> = Vec::new();
-        for document in self.documents.iter() {
-            let placed = place(root, document);
-            let mine: Vec<_> = chosen(&placed, params.task.as_deref(), &params.hunks)
-                .into_iter()
-                .filter(|placed| {
-                    meant.iter().any(|(task, hunks)| *task == placed.task && hunks.contains(&placed.hunk.id))
-                })
-                .collect();
-            if mine.is_empty() || (!self.client.apply_edit && !document.is_dirty()) {
-                // A clean buffer of a client that takes no edits follows the disk, which the engine writes.
-                continue;
-            }
-            for placed in &mine {
-                for (task, hunks) in &mut meant {
-                    if *task == placed.task {
-                        hunks.retain(|hunk| *hunk != placed.hunk.id);
-                    }
-                }
-            }
-            if !self.client.apply_edit {
-                let reason = "the document has unsaved changes and this editor takes no edits; save it and try again";
-                result.conflicts.extend(mine.iter().map(|placed| conflict(&placed.hunk.id, reason)));
-                continue;
-            }
-            let acceptable = accept(&document.text, &mine);
-            result.conflicts.extend(acceptable.conflicts.iter().map(|(hunk, reason)| conflict(hunk, reason)));
-            result.hunks.extend(acceptable.hunks.iter().chain(&acceptable.present).map(ToString::to_string));
-            if !acceptable.edits.is_empty() {
-                edits.push((document.uri.clone(), document.version, acceptable.edits));
-            }
-        }
-        result.conflicts.extend(self.unsaved_whole_files(index, &mut meant));
-        // To the engine an empty list means all that are pending.
-        meant.retain(|(_, hunks)| !hunks.is_empty());
-        result.tasks = params.task.into_iter().collect();
-        let label = match result.tasks.as_slice() {
-            [task] => format!("Ralph: accept changes of {task}"),
-            _ => "Ralph: accept changes".to_owned(),
-        };
-        let edit = (!edits.is_empty()).then(|| self.workspace_edit(edits));
-        spawn(reply, async move {
-            if let Some(edit) = edit {
-                // That the hunks are accepted is told by the change of the document, like any other edit of it.
-                apply_edit(&flow.outbound, &label, edit).await?;
-            }
-            for (task, hunks) in meant {
-                match flow.call(EngineCommand::Accept { task, hunks, write: true }).await? {
-                    EngineReply::Accepted(accepted) => {
-                        result.hunks.extend(accepted.hunks.iter().map(ToString::to_string));
-                        result.conflicts.extend(accepted.conflicts.iter().map(|(hunk, why)| conflict(hunk, why)));
-                    }
-                    other => return Err(crate::engine::handle::unexpected(&other).to_string()),
-                }
-            }
-            match (result.hunks.is_empty(), result.conflicts.first()) {
-                (true, Some(conflict)) => Err(conflict.reason.clone()),
-                (true, None) => Err("there is nothing left to accept".to_owned()),
-                (false, _) => Ok(result),
-            }
-        });
-    }
-
-    /// Takes out hunks that replace, remove or move a file whose buffer has unsaved changes.
-    fn unsaved_whole_files(&self, index: usize, meant: &mut [(TaskId, Vec<HunkId>)]) -> Vec<HunkConflict> {
-        let root = &self.roots[index];
-        let mut conflicts = Vec::new();
-        for (task, hunks) in meant {
-            let Some((_, view)) = root.proposal(task) else { continue };
-            let is_dirty = |path: &str| self.documents.at(&root.path.join(path)).is_some_and(|open| open.is_dirty());
-            hunks.retain(|id| {
-                let hunk = view.files.iter().flat_map(|file| &file.hunks).find(|(hunk, _)| hunk.id == *id);
-                let paths = hunk.into_iter().flat_map(|(hunk, _)| [Some(hunk.path.as_str()), hunk.old_path.as_deref()]);
-                let dirty = paths.flatten().find(|path| is_dirty(path));
-                if let Some(path) = dirty {
-                    conflicts.push(conflict(id, &format!("{path} has unsaved changes; save it and try again")));
-                }
-                dirty.is_none()
-            });
-        }
-        conflicts
-    }
-
-    /// Returns the pending hunks that are meant, by task: those named, or all of the task or the document.
-    fn pending_hunks(
-        &self,
-        index: usize,
-        task: Option<&str>,
-        named: &[String],
-        uri: Option<&str>,
-    ) -> Vec<(TaskId, Vec<HunkId>)> {
-        let root = &self.roots[index];
-        if task.is_none() && named.is_empty() && uri.is_none() {
-            return Vec::new();
-        }
-        let path = uri.and_then(|uri| root.relative_uri(&Url::parse(uri).ok()?));
-        let mut found = Vec::new();
-        for (summary, view) in root.loaded().filter(|(_, view)| task.is_none_or(|task| view.task.0 == task)) {
-            let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-            let meant = hunks.filter(|hunk| {
-                mark_of(summary, &hunk.id) == Mark::Pending
-                    && (named.is_empty() || named.contains(&hunk.id.0))
-                    && (uri.is_none() || path.as_deref() == Some(&hunk.path) || path == hunk.old_path)
-            });
-            let meant: Vec<HunkId> = meant.map(|hunk| hunk.id.clone()).collect();
-            if !meant.is_empty() {
-                found.push((view.task.clone(), meant));
-            }
-        }
-        found
-    }
-
-    /// Says where a comment belongs, in words for an agent.
-    fn about(&self, index: usize, params: &CommentParams) -> String {
-        let proposal = self.roots[index].proposal(&TaskId(params.task.clone()));
-        let hunks = proposal.into_iter().flat_map(|(_, view)| &view.files).flat_map(|file| &file.hunks);
-        let mut hunks = hunks.map(|(hunk, _)| hunk);
-        match params.hunk.as_ref().and_then(|id| hunks.find(|hunk| hunk.id.0 == *id)) {
-            Some(hunk) => format!("About {} line {}: ", hunk.path, hunk.new_start + 1),
-            None => String::new(),
-        }
-    }
-
     /// Returns why an engine cannot be had.
     pub(super) fn engine_problem(&self, path: &Path) -> Option<String> {
         match &self.roots[self.root_index(path)?].link {
@@ -485,7 +339,7 @@ async fn undo(flow: Flow) -> FlowResult {
 }
 
 /// Runs a flow and answers with what it leads to; it goes on when the client cancels the request.
-fn spawn(reply: Reply<Value>, flow: impl Future<Output = FlowResult> + Send + 'static) {
+pub(super) fn spawn(reply: Reply<Value>, flow: impl Future<Output = FlowResult> + Send + 'static) {
     tokio::spawn(async move {
         match flow.await {
             Ok(result) => reply.ok(json!(result)),
@@ -498,8 +352,4 @@ async fn ending(end: impl FnOnce() + Send, flow: impl Future<Output = FlowResult
     let result = flow.await;
     end();
     result
-}
-
-fn conflict(hunk: &HunkId, reason: &str) -> HunkConflict {
-    HunkConflict { hunk: hunk.to_string(), reason: reason.to_owned() }
 }

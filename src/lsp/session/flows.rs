@@ -5,12 +5,14 @@
 use super::queue_edits::{EditQueue, QueueEdit};
 use super::{Connector, Internal, PROMPT};
 use crate::domain::decision::DecisionId;
+use crate::domain::hunks::HunkId;
 use crate::domain::task::{Status, Task, TaskId};
 use crate::engine::handle::{Handle, unexpected};
 use crate::lsp::capabilities::ClientCapabilities;
 use crate::lsp::outbound::{Outbound, RequestError};
 use crate::protocol::editor::{
-    ApproveParams, CommandResult, DecisionStatus, DropParams, INPUT, InputParams, InputResult, StartParams,
+    ApproveParams, CommandResult, CommentParams, DecisionStatus, DropParams, INPUT, InputParams, InputResult,
+    SendBackParams, StartParams,
 };
 use crate::protocol::engine_api::{ApiError, Command, ErrorKind, PlanReply, PlanRequest, Reply, StartRequest};
 use serde_json::{Value, json};
@@ -172,20 +174,39 @@ impl Flow {
     }
 
     /// Says something to the next attempt.
-    pub async fn steer(self, task: TaskId, text: Option<String>, about: String) -> FlowResult {
+    pub async fn steer(self, task: TaskId, text: Option<String>) -> FlowResult {
         let text =
             self.given_or_asked(text, &format!("What should the next attempt at `{task}` know?"), "text").await?;
-        self.call(Command::Steer { task: task.clone(), text: format!("{about}{text}") }).await?;
+        self.call(Command::Steer { task: task.clone(), text }).await?;
         Ok(CommandResult { tasks: vec![task.0], ..done("the next attempt will be told") })
     }
 
+    /// Says something about a proposal, or takes that back.
+    pub async fn comment(self, params: CommentParams) -> FlowResult {
+        let task = TaskId(params.task);
+        if let Some(id) = params.drop {
+            self.call(Command::DropComment { task: task.clone(), id }).await?;
+            return Ok(CommandResult { tasks: vec![task.0], ..done("the comment is taken back") });
+        }
+        let text = self.given_or_asked(params.text, &format!("What is to be said about `{task}`?"), "text").await?;
+        let hunk = params.hunk.map(HunkId);
+        let hunks = hunk.iter().map(ToString::to_string).collect();
+        let (path, line) = (params.path, params.line);
+        self.call(Command::Comment { task: task.clone(), hunk, path, line, text }).await?;
+        Ok(CommandResult { tasks: vec![task.0], hunks, ..done("kept; it goes with the next send back") })
+    }
+
+    /// Sends a proposal back with what was said about it.
+    pub async fn send_back(self, params: SendBackParams) -> FlowResult {
+        let (task, comments) = (TaskId(params.task), params.comments);
+        let (rest, rebase) = (params.rest.unwrap_or(true), params.rebase);
+        self.call(Command::SendBack { task: task.clone(), comments, rest, rebase }).await?;
+        let message = if rebase { "sent back, to be put onto the text as it is now" } else { "sent back" };
+        Ok(CommandResult { tasks: vec![task.0], ..done(message) })
+    }
+
     /// Rejects hunks, each with the same reason.
-    pub async fn reject(
-        self,
-        hunks: Vec<(TaskId, Vec<crate::domain::hunks::HunkId>)>,
-        why: Option<String>,
-        ask_why: bool,
-    ) -> FlowResult {
+    pub async fn reject(self, hunks: Vec<(TaskId, Vec<HunkId>)>, why: Option<String>, ask_why: bool) -> FlowResult {
         let why = match why {
             None if ask_why && self.client.input => {
                 let why = self.input("Why? (for the next attempt; may stay empty)", None).await?;
@@ -198,7 +219,7 @@ impl Flow {
         for (task, hunks) in hunks {
             result.hunks.extend(hunks.iter().map(ToString::to_string));
             result.tasks.push(task.0.clone());
-            self.call(Command::Reject { task, hunks, why: why.clone() }).await?;
+            self.call(Command::Reject { task, hunks, why: why.clone(), rest: false }).await?;
         }
         Ok(result)
     }

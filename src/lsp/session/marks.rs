@@ -94,7 +94,7 @@ mod tests {
     use crate::protocol::engine_api::{HunkSummary, ProposalSummary};
 
     fn view(state: Mark) -> TaskView {
-        let hunk = HunkSummary { id: HunkId::from("h"), path: "f".into(), state };
+        let hunk = HunkSummary { id: HunkId::from("h"), path: "f".into(), state, changed: false, again: false };
         let proposal = ProposalSummary {
             attempt: 1,
             outcome: Outcome::Verified,
@@ -104,6 +104,8 @@ mod tests {
             hunks: vec![hunk],
             summary: None,
             part_kept: false,
+            part: None,
+            round: 1,
         };
         let task = Task::new("t", "T");
         TaskView {
@@ -113,6 +115,7 @@ mod tests {
             attempts: Vec::new(),
             proposal: Some(proposal),
             questions: Vec::new(),
+            comments: Vec::new(),
             used: Default::default(),
         }
     }

@@ -12,6 +12,7 @@ mod actions;
 mod commands;
 mod connector;
 mod content;
+mod deciding;
 mod diagnostics;
 mod documents;
 mod engines;

@@ -4,7 +4,9 @@ use super::documents::Document;
 use super::root::{Root, marked};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkId, HunkKind};
+pub use crate::domain::hunks::{as_diff, describe};
 use crate::domain::review::{HunkState, Mapped, TextEditLines, edit_for, map_hunks};
+use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
 use crate::protocol::engine_api::{ProposalFile, ProposalSummary, ProposalView};
@@ -19,7 +21,7 @@ pub struct Placed {
     /// What a person made of it, as the engine has it.
     pub mark: Mark,
     pub mapped: Mapped,
-    /// Another task whose pending hunks in the same file it rests on; only with a conflict.
+    /// Another task whose pending hunks it rests on.
     pub waits_for: Option<TaskId>,
 }
 
@@ -83,22 +85,33 @@ fn place_file(
     let mapped = map_hunks(base, &hunks, &accepted, &rejected, buffer);
     let place = |mapped: Mapped| {
         let hunk = hunks.iter().find(|hunk| hunk.id == mapped.hunk)?.clone();
-        let conflicts = mapped.state == HunkState::Conflict;
-        let waits_for = if conflicts { rests_on(root, view, &file.path) } else { None };
+        let waits_for = waits_for(root, view, &hunk.id);
         Some(Placed { task: view.task.clone(), mark: mark_of(summary, &hunk.id), hunk, mapped, waits_for })
     };
     mapped.into_iter().filter_map(place).collect()
 }
 
-/// Returns a dependency of the task that has pending hunks in the file.
-fn rests_on(root: &Root, view: &ProposalView, path: &str) -> Option<TaskId> {
-    let task = &root.snapshot.task(&view.task)?.task;
-    task.depends_on.iter().find(|dependency| has_pending(root, dependency, path)).cloned()
+/// Returns the task whose pending hunks the hunk rests on.
+pub fn waits_for(root: &Root, view: &ProposalView, hunk: &HunkId) -> Option<TaskId> {
+    let rests = view.review.rests_on.iter().filter(|rests| rests.hunk == *hunk);
+    let waits = |task: &TaskId, on: &[HunkId]| {
+        let other = root.snapshot.task(task).and_then(|view| view.proposal.as_ref());
+        other.is_some_and(|other| on.iter().any(|hunk| mark_of(other, hunk) == Mark::Pending && has(other, hunk)))
+    };
+    rests.into_iter().find(|rests| waits(&rests.task, &rests.on)).map(|rests| rests.task.clone())
 }
 
-fn has_pending(root: &Root, task: &TaskId, path: &str) -> bool {
-    let proposal = root.snapshot.task(task).and_then(|view| view.proposal.as_ref());
-    proposal.is_some_and(|summary| summary.hunks.iter().any(|hunk| hunk.path == path && hunk.state == Mark::Pending))
+fn has(summary: &ProposalSummary, hunk: &HunkId) -> bool {
+    summary.hunks.iter().any(|known| known.id == *hunk)
+}
+
+/// Returns the comments that stand beside the hunk, what was not sent yet first.
+pub fn comments_on<'a>(root: &'a Root, view: &ProposalView, hunk: &HunkId) -> Vec<&'a Comment> {
+    let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+    let mut beside: Vec<&Comment> = root.comments(&view.task).iter().collect();
+    beside.retain(|comment| comment.beside(hunks()) == Some(hunk));
+    beside.sort_by_key(|comment| comment.sent);
+    beside
 }
 
 /// Returns what a person made of a hunk.
@@ -128,6 +141,7 @@ pub fn accept(text: &Text, chosen: &[&Placed]) -> Acceptable {
         match placed.mapped.state {
             HunkState::Accepted => acceptable.present.push(id),
             HunkState::Conflict => acceptable.conflicts.push((id, conflict_reason(placed))),
+            _ if placed.waits_for.is_some() => acceptable.conflicts.push((id, conflict_reason(placed))),
             HunkState::Pending | HunkState::Reverted => {
                 let Some(edit) = edit_for(&placed.mapped, &placed.hunk, text.as_str()) else {
                     acceptable.conflicts.push((id, "its lines are not in the document any more".to_owned()));
@@ -161,31 +175,9 @@ fn exact(text: &Text, bytes: &std::ops::Range<usize>) -> Range {
 /// Returns why a hunk cannot be accepted.
 pub fn conflict_reason(placed: &Placed) -> String {
     match &placed.waits_for {
-        Some(task) => format!("it waits for a change of `{task}` in the same file; decide that one first"),
+        Some(task) => format!("it waits for a change of `{task}` that it rests on; accept that one first"),
         None => "the text was changed in the same place; send it back to the agent to move it".to_owned(),
     }
-}
-
-/// Returns the hunk as a diff, without file names.
-pub fn as_diff(hunk: &Hunk) -> String {
-    let mut diff = String::new();
-    let mut put = |sign: char, line: &str| {
-        diff.push(sign);
-        diff.push_str(line);
-        if !line.ends_with('\n') {
-            diff.push_str("\n\\ No newline at end of file\n");
-        }
-    };
-    for line in &hunk.old_lines {
-        put('-', line);
-    }
-    for line in &hunk.new_lines {
-        put('+', line);
-    }
-    if diff.is_empty() {
-        diff = format!("{}\n", describe(hunk));
-    }
-    diff
 }
 
 /// Returns `: ` and the new line of a hunk that has just one, cut to what fits beside a line of code; else nothing.
@@ -198,24 +190,4 @@ pub fn new_line(hunk: &Hunk) -> String {
     let line: String = new.trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect();
     let rest = if new.trim().chars().count() > SHOWN { "…" } else { "" };
     format!(": {line}{rest}")
-}
-
-/// Returns what a hunk does, in a few words.
-pub fn describe(hunk: &Hunk) -> String {
-    let count = |n: usize| if n == 1 { "1 line".to_owned() } else { format!("{n} lines") };
-    match hunk.kind {
-        HunkKind::Text => match (hunk.old_lines.len(), hunk.new_lines.len()) {
-            (0, new) => format!("adds {}", count(new)),
-            (old, 0) => format!("removes {}", count(old)),
-            (old, new) => format!("replaces {} by {}", count(old), count(new)),
-        },
-        HunkKind::Create => format!("makes the file {} with {}", hunk.path, count(hunk.new_lines.len())),
-        HunkKind::Delete => format!("removes the file {}", hunk.path),
-        HunkKind::Rename => format!("moves {} to {}", hunk.old_path.as_deref().unwrap_or("the file"), hunk.path),
-        HunkKind::Mode => match hunk.new_mode {
-            Some(mode) if mode & 0o111 != 0 => format!("makes {} executable", hunk.path),
-            _ => format!("makes {} not executable", hunk.path),
-        },
-        HunkKind::Binary => format!("changes {}, which is not text", hunk.path),
-    }
 }

@@ -5,6 +5,7 @@
 use super::marks::Marks;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
+use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::engine::handle::Handle;
 use crate::lsp::convert::{Text, to_path, to_uri};
@@ -134,7 +135,7 @@ impl Root {
             let command = match mark {
                 Mark::Accepted => Command::Accept { task, hunks, write: false },
                 Mark::Pending => Command::Withdraw { task, hunks },
-                Mark::Rejected { why } => Command::Reject { task, hunks, why: why.clone() },
+                Mark::Rejected { why } => Command::Reject { task, hunks, why: why.clone(), rest: false },
             };
             drop(up.tell.send((command, Some(serial))));
             self.marks.apply(&mut self.snapshot.tasks);
@@ -204,6 +205,11 @@ impl Root {
             let loaded = self.proposals.get(&view.task.id)?.view.as_ref()?.as_ref().ok()?;
             Some((summary, loaded))
         })
+    }
+
+    /// Returns what people said about the task's proposals, oldest first.
+    pub fn comments(&self, task: &TaskId) -> &[Comment] {
+        self.snapshot.task(task).map(|view| view.comments.as_slice()).unwrap_or_default()
     }
 
     /// Returns one proposal with its texts.

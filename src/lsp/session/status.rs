@@ -1,7 +1,7 @@
 //! An engine's snapshot in the words of the editor protocol.
 
 use super::links::{self, Link};
-use super::review::{Placed, mark_of};
+use super::review::{Placed, comments_on, mark_of, waits_for};
 use super::root::Root;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
@@ -10,10 +10,11 @@ use crate::domain::hunks::{Hunk, HunkKind};
 use crate::domain::inbox::Question;
 use crate::domain::report::Finding;
 use crate::domain::review::HunkState;
+use crate::domain::rounds::Comment;
 use crate::protocol::editor::{
-    AttemptStatus, CheckStatus, DecisionChoice, DecisionStatus, FindingStatus, HunkStatus, LastRunStatus,
-    ProposalFileResult, ProposalHunk, ProposalResult, QuestionStatus, RunStatus, StatusNotification, StatusResult,
-    TaskStatus,
+    AttemptStatus, CheckStatus, CommentStatus, DecisionChoice, DecisionStatus, FindingStatus, HunkStatus,
+    LastRunStatus, ProposalFileResult, ProposalHunk, ProposalResult, QuestionStatus, RunStatus, StatusNotification,
+    StatusResult, TaskStatus,
 };
 use crate::protocol::engine_api::{
     AttemptText, EndedRunView, ProposalFile, ProposalSummary, ProposalView, RunView, Snapshot, TaskView, after_run,
@@ -180,7 +181,8 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
         base_uri: link(Link::Base { task: task.clone(), path: file.path.clone() }),
         proposal_uri: link(Link::Proposal { task: task.clone(), path: file.path.clone() }),
         hunks: {
-            let mut hunks: Vec<_> = file.hunks.iter().map(|(hunk, _)| proposal_hunk(summary, hunk, placed)).collect();
+            let mut hunks: Vec<_> =
+                file.hunks.iter().map(|(hunk, _)| proposal_hunk(root, summary, view, hunk, placed)).collect();
             put_findings(&mut hunks, file, &view.findings);
             hunks
         },
@@ -201,6 +203,9 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
             .iter()
             .map(|found| FindingStatus { file: found.file.clone(), line: found.line, text: found.text.clone() })
             .collect(),
+        round: summary.round,
+        comments: root.comments(&view.task).iter().map(comment).collect(),
+        accepted_part: summary.part.clone(),
         files: files.collect(),
         uri: link(Link::Review { task: task.clone() }),
         task,
@@ -226,7 +231,26 @@ fn put_findings(hunks: &mut [ProposalHunk], file: &ProposalFile, findings: &[Fin
     }
 }
 
-fn proposal_hunk(summary: &ProposalSummary, hunk: &Hunk, placed: &[Placed]) -> ProposalHunk {
+fn comment(comment: &Comment) -> CommentStatus {
+    CommentStatus {
+        id: comment.id.clone(),
+        hunk: comment.hunk.as_ref().map(ToString::to_string),
+        path: comment.path.clone(),
+        line: comment.line,
+        text: comment.text.clone(),
+        round: comment.round,
+        sent: comment.sent,
+    }
+}
+
+fn proposal_hunk(
+    root: &Root,
+    summary: &ProposalSummary,
+    view: &ProposalView,
+    hunk: &Hunk,
+    placed: &[Placed],
+) -> ProposalHunk {
+    let known = summary.hunks.iter().find(|known| known.id == hunk.id);
     let place = placed.iter().find(|placed| placed.hunk.id == hunk.id);
     let lines = place.map_or_else(
         || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),
@@ -239,10 +263,16 @@ fn proposal_hunk(summary: &ProposalSummary, hunk: &Hunk, placed: &[Placed]) -> P
         state: place.map(|placed| state(placed.mapped.state).to_owned()),
         start_line: lines.start,
         end_line: lines.end,
+        old_start: hunk.old_start,
+        new_start: hunk.new_start,
         old_lines: hunk.old_lines.clone(),
         new_lines: hunk.new_lines.clone(),
         weakens_test: hunk.weakens_test.clone(),
         findings: Vec::new(),
+        comments: comments_on(root, view, &hunk.id).into_iter().map(|comment| comment.text.clone()).collect(),
+        changed: known.is_some_and(|known| known.changed),
+        again: known.is_some_and(|known| known.again),
+        waits_for: waits_for(root, view, &hunk.id).map(|task| task.to_string()),
     }
 }
 

@@ -182,17 +182,25 @@ pub struct RejectParams {
     pub why: Option<String>,
     /// Ask for `why` by `ralph/input`; cancelling that rejects nothing.
     pub ask_why: bool,
+    /// Drop the rest: all that wait are rejected, and what was accepted is kept.
+    pub rest: bool,
 }
 
-/// `ralph.comment`: says something about a hunk to the next attempt.
+/// `ralph.comment`: says something about a proposal; it is kept, and goes with the next send back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CommentParams {
     pub root: Option<String>,
     pub task: String,
     pub hunk: Option<String>,
+    /// Relative to the root.
+    pub path: Option<String>,
+    /// 1-based, in the proposed text.
+    pub line: Option<u32>,
     /// Asked for by `ralph/input` when absent.
     pub text: Option<String>,
+    /// Id of a comment to take back instead.
+    pub drop: Option<String>,
 }
 
 /// `ralph.sendBack`: sends a proposal back to an agent.
@@ -202,6 +210,10 @@ pub struct SendBackParams {
     pub root: Option<String>,
     pub task: String,
     pub comments: Vec<String>,
+    /// What was accepted stays accepted; so it does when absent.
+    pub rest: Option<bool>,
+    /// Have it put onto the text as it is now; what does not fit is told.
+    pub rebase: bool,
 }
 
 /// `ralph.trust`: trusts command strings.

@@ -177,6 +177,13 @@ pub struct ProposalResult {
     pub checks: Vec<CheckStatus>,
     /// What the reviewer wants changed.
     pub findings: Vec<FindingStatus>,
+    /// 1-based: how often the task came to review since it was started or reopened.
+    pub round: u32,
+    /// What was said about the task's proposals, oldest first.
+    pub comments: Vec<CommentStatus>,
+    /// How the accepted part stands by itself where just that was kept: `accepted part not verified`, `accepted part fails:
+    /// …`; null where nothing is to be said.
+    pub accepted_part: Option<String>,
     /// Sorted by path.
     pub files: Vec<ProposalFileResult>,
     /// The review document.
@@ -202,6 +209,24 @@ pub struct FindingStatus {
     /// 1-based, in the proposed text.
     pub line: Option<u32>,
     pub text: String,
+}
+
+/// Something a person said about a proposal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CommentStatus {
+    /// Unique within the task.
+    pub id: String,
+    pub hunk: Option<String>,
+    /// Relative to the root.
+    pub path: Option<String>,
+    /// 1-based, in the proposed text.
+    pub line: Option<u32>,
+    pub text: String,
+    /// The round it was made in.
+    pub round: u32,
+    /// It went to an agent.
+    pub sent: bool,
 }
 
 /// One file of a proposal.
@@ -233,6 +258,10 @@ pub struct ProposalHunk {
     /// 0-based half-open lines in the open document, or in the base where none is open.
     pub start_line: u32,
     pub end_line: u32,
+    /// First line in the base, 0-based; for lines that are not there, the line they go before.
+    pub old_start: u32,
+    /// As `old_start`, in the proposed text.
+    pub new_start: u32,
     /// With their line ends.
     pub old_lines: Vec<String>,
     pub new_lines: Vec<String>,
@@ -240,6 +269,14 @@ pub struct ProposalHunk {
     pub weakens_test: Option<String>,
     /// What the reviewer wants changed here or, where no hunk has the line, nearest to here.
     pub findings: Vec<String>,
+    /// What was said about it, what was not sent yet first.
+    pub comments: Vec<String>,
+    /// New or different since the round before; false in round 1.
+    pub changed: bool,
+    /// Rejected before, and here again as it was.
+    pub again: bool,
+    /// Id of the task whose pending hunk it rests on.
+    pub waits_for: Option<String>,
 }
 
 /// Text of a virtual document.

@@ -8,8 +8,10 @@ use crate::domain::inbox::Question;
 use crate::domain::outcome::{CheckResult, Outcome};
 use crate::domain::queue::LiveState;
 use crate::domain::report::Finding;
+use crate::domain::rounds::Comment;
 use crate::domain::task::{Goal, Task, TaskId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Everything a front end needs to draw itself.
@@ -69,6 +71,9 @@ pub struct TaskView {
     /// What people asked its agents at work, oldest first.
     #[serde(default)]
     pub questions: Vec<Question>,
+    /// What people said about its proposals, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
     /// What was used on it, as far as agents tell.
     #[serde(default)]
     pub used: Usage,
@@ -106,6 +111,12 @@ pub struct ProposalSummary {
     /// The agent's summary.
     pub summary: Option<String>,
     pub part_kept: bool,
+    /// How the accepted part stands by itself, in words, where a person kept just that.
+    #[serde(default)]
+    pub part: Option<String>,
+    /// How often the task came to review, from 1.
+    #[serde(default)]
+    pub round: u32,
 }
 
 /// A hunk without its text.
@@ -114,6 +125,12 @@ pub struct HunkSummary {
     pub id: HunkId,
     pub path: String,
     pub state: Mark,
+    /// New or different since the round before.
+    #[serde(default)]
+    pub changed: bool,
+    /// Rejected before, and here again as it was.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// A proposal with its texts, for mapping onto buffers.
@@ -131,6 +148,35 @@ pub struct ProposalView {
     pub findings: Vec<Finding>,
     /// Sorted by path.
     pub files: Vec<ProposalFile>,
+    /// What is known beside the texts; the snapshot may know it newer.
+    #[serde(flatten)]
+    pub review: ReviewView,
+}
+
+/// What a person and earlier rounds made of a proposal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReviewView {
+    /// How often the task came to review, from 1.
+    pub round: u32,
+    /// Hunks that are new or different since the round before.
+    pub changed: BTreeSet<HunkId>,
+    /// Hunks that were rejected before and are here again as they were.
+    pub again: BTreeSet<HunkId>,
+    pub comments: Vec<Comment>,
+    /// How the accepted part stands by itself, in words, where a person kept just that.
+    pub part: Option<String>,
+    /// Which hunks rest on hunks of other proposals that waited when this was asked for.
+    pub rests_on: Vec<RestsOn>,
+}
+
+/// A hunk that cannot stand without hunks of another task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestsOn {
+    pub hunk: HunkId,
+    pub task: TaskId,
+    /// Those hunks.
+    pub on: Vec<HunkId>,
 }
 
 /// One file of a proposal.

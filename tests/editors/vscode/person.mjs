@@ -4,8 +4,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-// Milliseconds after which something that was waited for counts as missing.
-const PATIENCE = 60_000;
+// Milliseconds after which something that was waited for counts as missing. A machine whose cores are all taken needs
+// ten times what an idle one does.
+const PATIENCE = 150_000;
 
 /** Opens the folder in a browser of its own. */
 export async function open(address, folder) {
@@ -20,6 +21,15 @@ export async function open(address, folder) {
   await page.locator('.monaco-workbench').waitFor();
   await page.locator('.part.statusbar').waitFor();
   return new Person(browser, page);
+}
+
+/** Text as a person reads it: editors draw spaces by other characters. */
+function plain(text) {
+  return text.replaceAll('\u00a0', ' ').replaceAll('\u200c', '').replaceAll('·', ' ');
+}
+
+function exactly(text) {
+  return new RegExp(`^\\s*${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}\\s*$`);
 }
 
 export class Person {
@@ -45,27 +55,28 @@ export class Person {
     throw new Error(`waited in vain for ${what}${last ? `: ${last.message}` : ''}`);
   }
 
-  /** Runs a command of the palette by its title. */
+  /** Runs a command of the palette by its title: the entry that is called just so, wherever it stands in the list. */
   async command(title) {
     const input = this.page.locator('.quick-input-widget input.input');
+    const label = this.page.locator('.quick-input-list .monaco-list-row .quick-input-list-label .label-name', { hasText: exactly(title) });
     await this.until(`the palette with ${title}`, async () => {
       await this.page.keyboard.press('Escape');
       await this.page.keyboard.press('F1');
-      await input.waitFor({ timeout: 2000 });
+      await input.waitFor({ timeout: 5000 });
       await input.fill(`>${title}`);
-      const first = this.page.locator('.quick-input-list .monaco-list-row').first();
-      await first.waitFor({ timeout: 2000 });
-      return (await first.innerText()).includes(title);
+      // The list still changes while extensions are read; a click finds its entry when it has come to rest.
+      await label.first().click({ timeout: 5000 });
+      return true;
     });
-    await this.page.keyboard.press('Enter');
   }
 
   /** Types into the input box that asks `prompt`. */
   async input(prompt, text) {
     const box = this.page.locator('.quick-input-widget');
-    await this.until(`the input "${prompt}"`, async () => (await box.isVisible()) && (await box.innerText()).includes(prompt));
+    await this.until(`the input "${prompt}"`, async () => (await box.isVisible()) && plain(await box.innerText()).includes(prompt));
     await box.locator('input.input').fill(text);
     await this.page.keyboard.press('Enter');
+    await this.until(`the input "${prompt}" to be taken`, async () => !(await box.isVisible()) || !plain(await box.innerText()).includes(prompt));
   }
 
   /** Picks an entry of the open list by its label. */
@@ -89,12 +100,11 @@ export class Person {
 
   /** Waits for a text anywhere in the workbench. */
   async sees(text) {
-    await this.until(`"${text}"`, async () => (await this.text()).includes(text.replaceAll(' ', '\u00a0').replaceAll('\u00a0', ' ')));
+    await this.until(`"${text}"`, async () => (await this.text()).includes(text));
   }
 
   async text() {
-    const text = await this.page.locator('.monaco-workbench').innerText();
-    return text.replaceAll('\u00a0', ' ').replaceAll('\u200c', '').replaceAll('·', ' ');
+    return plain(await this.page.locator('.monaco-workbench').innerText({ timeout: 5000 }));
   }
 
   /** The title of the active tab. */

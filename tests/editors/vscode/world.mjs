@@ -36,7 +36,7 @@ export class World {
   constructor() {
     // A short path: sockets live below it.
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'ralph-vs-')));
-    for (const name of ['home', 'run', 'user/User', 'extensions', 'tmp']) {
+    for (const name of ['home', 'run', 'user/User', 'user/Machine', 'extensions', 'tmp']) {
       mkdirSync(join(this.folder, name), { recursive: true });
     }
     const own = Object.entries(process.env).filter(([name]) => !/^(GIT_|RALPH_|XDG_|VSCODE_|NODE_)/.test(name));
@@ -47,8 +47,6 @@ export class World {
       RALPH_ENGINE_IDLE_SECONDS: '0', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null',
       GIT_AUTHOR_NAME: 'Ada', GIT_AUTHOR_EMAIL: 'ada@example.org', GIT_COMMITTER_NAME: 'Ada',
       GIT_COMMITTER_EMAIL: 'ada@example.org', EXTENSIONS_GALLERY: '{}',
-      // The setting that names it may come after the extension has started.
-      PATH: `${dirname(PROGRAM)}:${process.env.PATH}`,
     };
   }
 
@@ -90,7 +88,9 @@ export class World {
   /** Starts the workbench with the extension; resolves with its address. */
   async start() {
     const [server, node] = [need('TEST_CODE_SERVER'), need('TEST_NODE')];
-    writeFileSync(join(this.folder, 'user/User/settings.json'), JSON.stringify({ ...settings, 'ralph.path': PROGRAM }));
+    writeFileSync(join(this.folder, 'user/User/settings.json'), JSON.stringify(settings));
+    // A setting of the machine the files are on. It comes after the extension has started, which must not matter.
+    writeFileSync(join(this.folder, 'user/Machine/settings.json'), JSON.stringify({ 'ralph.path': PROGRAM }));
     writeFileSync(join(this.folder, 'server.yaml'), 'auth: none\n');
     const entry = join(server, 'out/node/entry.js');
     const common = ['--config', join(this.folder, 'server.yaml'), '--user-data-dir', join(this.folder, 'user'), '--extensions-dir', join(this.folder, 'extensions')];

@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(100);
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ralph-sidecar");
 
 /// A repository with everything that belongs to it, all below one folder.

@@ -3,7 +3,6 @@
 use super::{PREAMBLE, Stage};
 use crate::sandbox::{Sandbox, leftovers};
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 #[test]
 fn children_in_their_own_session_are_dead_afterwards() {
@@ -42,10 +41,8 @@ fn a_check_that_leaves_a_process_behind() {
 fn floods_a_gigabyte_of_output() {
     let script = "head -c 1G /dev/zero; head -c 100M /dev/zero >&2; echo w > work.txt; finished";
     let stage = Stage::new(&["test -f work.txt"], script);
-    let started = Instant::now();
     let (ran, status) = stage.run(&[]);
     ran.exits(0);
-    assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
     assert_eq!(status.outcomes("liar"), ["verified"]);
     let kept = size(&stage.sandbox.state());
     assert!(kept < 100 * 1024 * 1024, "{kept} bytes are kept");
@@ -79,11 +76,9 @@ fn a_line_without_end() {
 fn is_silent_and_ignores_every_signal() {
     let script = "trap '' TERM INT HUP QUIT; echo w > work.txt; while :; do sleep 1000; done";
     let stage = Stage::new(&["test -f work.txt"], script);
-    let started = Instant::now();
     let (ran, status) = stage.run(&["--attempts", "1", "--idle-seconds", "1"]);
     ran.exits(10).says(&["timed out: it was silent for 1 seconds (idle timeout)"]);
     assert_eq!(status.outcomes("liar"), ["timed_out"]);
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[test]

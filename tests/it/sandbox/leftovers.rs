@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Longer than an engine without work stays.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Waits for the processes of the folder to end by themselves, kills what does not, and names it.
 pub fn wait(folder: &Path) -> Vec<String> {

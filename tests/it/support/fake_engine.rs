@@ -13,7 +13,7 @@ use ralph_sidecar::engine::handle::{Engine, Handle};
 use ralph_sidecar::lsp::session::{Connector, Located};
 use ralph_sidecar::protocol::engine_api::{
     AcceptReply, ApiError, Command, Delta, EngineEvent, ErrorKind, HunkSummary, ProposalFile, ProposalSummary,
-    ProposalView, Reply, Snapshot, TaskView,
+    ProposalView, Reply, ReviewView, Snapshot, TaskView,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -108,7 +108,13 @@ impl Fake {
         let hunks: Vec<HunkSummary> = files
             .iter()
             .flat_map(|file| &file.hunks)
-            .map(|(hunk, mark)| HunkSummary { id: hunk.id.clone(), path: hunk.path.clone(), state: mark.clone() })
+            .map(|(hunk, mark)| HunkSummary {
+                id: hunk.id.clone(),
+                path: hunk.path.clone(),
+                state: mark.clone(),
+                changed: false,
+                again: false,
+            })
             .collect();
         let ids = hunks.iter().map(|hunk| hunk.id.clone()).collect();
         let summary = ProposalSummary {
@@ -120,6 +126,8 @@ impl Fake {
             hunks,
             summary: Some("did <b>it</b>".to_owned()),
             part_kept: false,
+            part: None,
+            round: 1,
         };
         let view = ProposalView {
             task: id.clone(),
@@ -131,6 +139,7 @@ impl Fake {
             findings: vec![],
             acceptance: Vec::new(),
             files,
+            review: ReviewView { round: 1, ..ReviewView::default() },
         };
         self.engine.state.lock().expect("not poisoned").proposals.insert(id.clone(), view);
         self.change(|snapshot| {
@@ -160,7 +169,16 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         _ => Status::Todo,
     };
     let why = format!("because of {}", state.as_str());
-    TaskView { task, state, why, attempts: Vec::new(), proposal: None, questions: Vec::new(), used: Default::default() }
+    TaskView {
+        task,
+        state,
+        why,
+        attempts: Vec::new(),
+        proposal: None,
+        questions: Vec::new(),
+        comments: Vec::new(),
+        used: Default::default(),
+    }
 }
 
 /// Makes an open question of a task, about line 3 of `src/lib.rs`.
@@ -275,7 +293,7 @@ impl Engine for Shared {
                 engine.mark(&task, &hunks, &Mark::Pending);
                 Reply::Done
             }
-            Command::Reject { task, hunks, why } => {
+            Command::Reject { task, hunks, why, .. } => {
                 engine.mark(&task, &hunks, &Mark::Rejected { why });
                 Reply::Done
             }

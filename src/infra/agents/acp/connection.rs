@@ -168,6 +168,11 @@ impl Connection {
         self.lines = mpsc::channel(1).0;
     }
 
+    /// Ends the connection, which closes the agent's input.
+    pub fn close(&self) {
+        self.task.abort();
+    }
+
     /// Tells what we can: questions by form, but no files and no terminals, so that the agent uses its own.
     pub fn initialize(&self) -> Answer {
         let forms = ElicitationCapabilities::new().form(ElicitationFormCapabilities::new());
@@ -230,7 +235,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.task.abort();
+        self.close();
     }
 }
 

@@ -157,16 +157,16 @@ fn not_started(error: &io::Error, launch: &Launch, name: &str) -> Ending {
     }
 }
 
-/// Ends the program: first its input, then the signals of its configuration, then by force. Within two and a half
+/// Ends the program: first its input, then the signals of its configuration, then by force. Within three and a half
 /// seconds when somebody waits for it.
-async fn close(turn: Turn<'_>, hurried: bool) {
+async fn close(mut turn: Turn<'_>, hurried: bool) {
     let limits = &turn.around.limits;
     let patience = if hurried { limits.grace } else { turn.program.patience() };
     let steps = turn.session.order().agent.stop_steps().to_vec();
-    let (mut child, grace) = (turn.child, limits.grace);
-    drop(turn.link);
+    turn.link.close();
     // The supervisor sweeps what is left, and how it ended no longer matters.
-    let _ = child.end(patience, &steps, grace).await;
+    let _ = turn.child.end(patience, &steps, limits.grace).await;
+    turn.keep_rest().await;
 }
 
 /// Speaks with the agent from `initialize` to the end of its turn. An error is an early end.

@@ -170,6 +170,17 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Keeps what a program that has ended printed last besides the protocol: its two streams come in any order, so that
+    /// may be from long before its last message.
+    pub async fn keep_rest(&mut self) {
+        for line in self.child.rest().await {
+            match line {
+                ChildLine::Out(line) if is_message(&line) => {}
+                ChildLine::Out(line) | ChildLine::Err(line) => self.noise(&line),
+            }
+        }
+    }
+
     /// Keeps a line that is no message, as far as there is room for such.
     fn noise(&mut self, line: &str) {
         let line = clipped(line.trim_end(), LINE_LIMIT);

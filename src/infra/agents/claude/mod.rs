@@ -34,8 +34,6 @@ const STOP: [StopStep; 2] = [StopStep::Interrupt, StopStep::Terminate];
 const GRACE: Duration = Duration::from_millis(1_900);
 /// How long it may take to end after its result.
 const AFTER_RESULT: Duration = Duration::from_secs(10);
-/// How long lines may come after its end.
-const REST: Duration = Duration::from_millis(300);
 
 /// Why we ended it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +70,7 @@ pub(super) async fn drive(session: &mut Session) -> Ending {
     let mut turn = Turn::new(child.input(), plan.session);
     turn.send(session.prompt());
     let (status, stopped) = turn.run(session, &mut child).await;
-    for line in child.rest(REST).await {
+    for line in child.rest().await {
         turn.hear(session, line);
     }
     match status {

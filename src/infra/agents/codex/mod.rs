@@ -45,8 +45,6 @@ const AFTER_TURN: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(60);
 /// How long it may wait for a network or repeat a request without any other sign of life.
 const RETRYING: Duration = Duration::from_secs(90);
-/// How long lines may come after its end.
-const REST: Duration = Duration::from_millis(300);
 
 /// Why we ended it.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +89,7 @@ pub(super) async fn drive(session: &mut Session) -> Ending {
     };
     let mut turn = Turn::new(child.input(), server, folder, launch.shown());
     let (ended, stopped) = turn.run(session, &mut child).await;
-    for line in child.rest(REST).await {
+    for line in child.rest().await {
         turn.hear(session, line);
     }
     // Where it came to no thread, what was started still has to be known.
