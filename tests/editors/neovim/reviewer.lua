@@ -22,7 +22,7 @@ end
 -- Runs `:Ralph LINE`; what is asked meanwhile is chosen from `wants`.
 function reviewer.command(nvim, line, wants)
   nvim:lua('person.wants = ...', wants or {})
-  nvim:keys('<Esc>:Ralph ' .. line .. '<CR>')
+  nvim:keys('<Esc>:Ralph' .. (vim.startswith(line, '!') and '' or ' ') .. line .. '<CR>')
 end
 
 -- Waits until something was said that has the text in it.

@@ -256,10 +256,7 @@ end
 ---@param task string
 ---@param options { comments: string[]?, all: boolean?, rebase: boolean? }
 function M.send_back(task, options)
-  local params = { task = task, comments = options.comments, rebase = options.rebase or nil }
-  if not options.all and not options.rebase and proposals.counts(task).accepted > 0 then
-    params.rest = true
-  end
+  local params = { task = task, comments = options.comments, rebase = options.rebase or nil, rest = not options.all }
   client.command('ralph/sendBack', params, function() M.refetch(task) end)
 end
 
