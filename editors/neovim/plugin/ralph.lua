@@ -48,5 +48,5 @@ plug('n', 'answer', function() require('ralph.decisions').answer() end, 'answer 
 plug('n', 'review', function() require('ralph.review').begin() end, 'review what waits')
 plug({ 'o', 'x' }, 'inner-hunk', ":<C-u>lua require('ralph.review').select_hunk(false)<CR>", 'the lines of a hunk')
 plug({ 'o', 'x' }, 'around-hunk', ":<C-u>lua require('ralph.review').select_hunk(true)<CR>", 'a hunk with empty lines after it')
-plug('n', 'land', function() require('ralph.decide').land({}, true) end, 'write what was accepted and land it')
-plug('n', 'undo', function() require('ralph.decide').undo() end, 'take back what was rejected, written or landed last')
+plug('n', 'land', function() require('ralph.land').land({}, true) end, 'write what was accepted and land it')
+plug('n', 'undo', function() require('ralph.land').undo() end, 'take back what was rejected, written or landed last')

@@ -272,43 +272,6 @@ function M.drop_rest(task)
   client.command('ralph/reject', { task = task, rest = true }, function() M.refetch(task) end)
 end
 
--- Writes the files that hold what was accepted and are not saved; returns whether all could be.
-local function write_reviewed()
-  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
-    if vim.bo[buffer].modified and #proposals.tasks_in(buffer) > 0 then
-      local written, problem = pcall(vim.api.nvim_buf_call, buffer, function() vim.cmd('silent write') end)
-      if not written then
-        client.notify(('failed to write %s: %s'):format(vim.api.nvim_buf_get_name(buffer), problem), vim.log.levels.ERROR)
-        return false
-      end
-    end
-  end
-  return true
-end
-
---- Lands what is accepted and on disk.
----@param params table as `ralph/land` takes them
----@param write boolean? write the files of proposals first
-function M.land(params, write)
-  if write and not write_reviewed() then
-    return
-  end
-  local unsaved = vim.iter(vim.api.nvim_list_bufs()):any(function(buffer)
-    return vim.bo[buffer].modified and #proposals.tasks_in(buffer) > 0
-  end)
-  client.command('ralph/land', params, function()
-    M.refetch()
-    if unsaved then
-      client.notify('what is not written has not landed: `:wall`, then once more', vim.log.levels.WARN)
-    end
-  end)
-end
-
---- Takes back what was rejected, written or landed last.
-function M.undo()
-  client.command('ralph/undo', {}, function() M.refetch() end)
-end
-
 --- Looks at a task again after something else than a hunk was decided: proposals, and files that were written.
 ---@param task string?
 function M.refetch(task)
