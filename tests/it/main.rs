@@ -25,6 +25,7 @@ mod mailbox;
 mod mcp;
 mod release;
 mod reviewing;
+mod rounds;
 mod sandbox;
 mod schemas;
 mod supervisor;

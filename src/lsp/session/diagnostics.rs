@@ -328,7 +328,11 @@ fn placed_diagnostic(placed: &Placed, text: &Text) -> Diagnostic {
         let diagnostic = plain(range, DiagnosticSeverity::WARNING, "conflict", &message);
         return with_data(diagnostic, json!({ "task": placed.task, "hunk": placed.hunk.id }));
     }
-    hunk_diagnostic(range, &placed.task, &placed.hunk)
+    let mut diagnostic = hunk_diagnostic(range, &placed.task, &placed.hunk);
+    if placed.waits_for.is_some() {
+        diagnostic.message.push_str(&format!("; {}", conflict_reason(placed)));
+    }
+    diagnostic
 }
 
 fn hunk_diagnostic(range: Range, task: &TaskId, hunk: &Hunk) -> Diagnostic {

@@ -5,7 +5,8 @@ use super::root::{Root, marked};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkId, HunkKind};
 pub use crate::domain::hunks::{as_diff, describe};
-use crate::domain::review::{HunkState, Mapped, TextEditLines, edit_for, map_hunks};
+use crate::domain::outcome::Outcome;
+use crate::domain::review::{Circumstances, HunkState, Mapped, TextEditLines, edit_for, map_hunks, risk};
 use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
@@ -112,6 +113,25 @@ pub fn comments_on<'a>(root: &'a Root, view: &ProposalView, hunk: &HunkId) -> Ve
     beside.retain(|comment| comment.beside(hunks()) == Some(hunk));
     beside.sort_by_key(|comment| comment.sent);
     beside
+}
+
+/// Returns the files of a proposal, the one with the riskiest hunk first; equals stay sorted by path.
+pub fn by_risk<'a>(root: &Root, summary: &ProposalSummary, view: &'a ProposalView) -> Vec<&'a ProposalFile> {
+    let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
+    let of = |file: &ProposalFile, hunk: &Hunk| {
+        let known = summary.hunks.iter().find(|known| known.id == hunk.id);
+        let circumstances = Circumstances {
+            decided: known.is_some_and(|known| known.state != Mark::Pending),
+            conflict: waits_for(root, view, &hunk.id).is_some(),
+            unverified,
+            finding: view.findings.iter().any(|finding| finding.file.as_deref() == Some(file.path.as_str())),
+            changed: known.is_some_and(|known| known.changed),
+        };
+        risk(hunk, circumstances)
+    };
+    let mut files: Vec<&ProposalFile> = view.files.iter().collect();
+    files.sort_by_cached_key(|file| file.hunks.iter().map(|(hunk, _)| of(file, hunk)).min());
+    files
 }
 
 /// Returns what a person made of a hunk.

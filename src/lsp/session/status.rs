@@ -1,7 +1,7 @@
 //! An engine's snapshot in the words of the editor protocol.
 
 use super::links::{self, Link};
-use super::review::{Placed, comments_on, mark_of, waits_for};
+use super::review::{Placed, by_risk, comments_on, mark_of, waits_for};
 use super::root::Root;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
@@ -174,7 +174,7 @@ pub fn decision(decision: &Decision) -> DecisionStatus {
 pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, placed: &[Placed]) -> ProposalResult {
     let link = |link: Link| links::to_uri(&root.path, &link);
     let task = view.task.to_string();
-    let files = view.files.iter().map(|file| ProposalFileResult {
+    let files = by_risk(root, summary, view).into_iter().map(|file| ProposalFileResult {
         path: file.path.clone(),
         old_path: file.old_path.clone(),
         uri: root.file_uri(&file.path).map(String::from).unwrap_or_default(),

@@ -125,7 +125,7 @@ pub struct Chains {
     /// Looks at a result that passed its checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<Vec<String>>,
-    /// Resolves conflicts and stale results.
+    /// Puts a proposal onto a text that changed, when a person asks for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixer: Option<Vec<String>>,
     /// Writes commit messages.

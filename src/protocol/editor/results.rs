@@ -184,7 +184,8 @@ pub struct ProposalResult {
     /// How the accepted part stands by itself where just that was kept: `accepted part not verified`, `accepted part fails:
     /// …`; null where nothing is to be said.
     pub accepted_part: Option<String>,
-    /// Sorted by path.
+    /// What needs to be looked at most first: what may weaken tests, waits for another task, is proved by nothing, or has
+    /// findings; then what changed since the round before; what is decided last. Equals are sorted by path.
     pub files: Vec<ProposalFileResult>,
     /// The review document.
     pub uri: String,
