@@ -29,6 +29,11 @@ mod nvim_0_12 {
     }
 
     #[test]
+    fn the_set_up_is_documented_and_checked() {
+        super::neovim::play_set_up("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
     fn two_rounds_of_a_review_and_the_landing() {
         super::neovim_review::play_rounds("RALPH_TEST_NVIM_0_12");
     }
@@ -54,6 +59,11 @@ mod nvim_0_10 {
     #[test]
     fn the_plug_in_shows_decides_and_takes_back_hunks_in_the_buffer() {
         super::neovim::play_plugin("RALPH_TEST_NVIM_0_10");
+    }
+
+    #[test]
+    fn the_set_up_is_documented_and_checked() {
+        super::neovim::play_set_up("RALPH_TEST_NVIM_0_10");
     }
 
     #[test]

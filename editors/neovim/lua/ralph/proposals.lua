@@ -225,10 +225,14 @@ function M.told(params)
     return M.refresh()
   end
   local record = known[task]
-  local pending = #vim.tbl_filter(function(item) return item.hunk.mark == 'pending' end, record and record.items or {})
+  local pending, is_settling = 0, false
+  for _, item in ipairs(record and record.items or {}) do
+    pending = pending + (item.hunk.mark == 'pending' and 1 or 0)
+    is_settling = is_settling or item.settling
+  end
   local expected = record and #record.items == params.total and pending == params.pending
-  -- As expected, it is looked at when the person pauses: a comment or a new round may have come.
-  fetch_after(task, expected and later or soon)
+  -- As expected, or while the person decides, it is looked at in the next pause: a comment or a new round may have come.
+  fetch_after(task, (expected or is_settling) and later or soon)
 end
 
 --- Tells whether anything is known of a task.
@@ -312,6 +316,17 @@ function M.settle(items, decided)
   if #back > 0 then
     changed(names_of(back))
   end
+end
+
+--- Counts items as pending again whose rejection the server took back.
+---@param items table[]
+function M.reopen(items)
+  for _, item in ipairs(items) do
+    local record = known[item.proposal.task]
+    local current = record and record.by_id[item.hunk.id] or item
+    current.hunk.mark, current.deciding, current.settling = 'pending', nil, nil
+  end
+  changed(names_of(items))
 end
 
 local function is_risky(item)
