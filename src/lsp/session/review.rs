@@ -12,6 +12,7 @@ use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
 use crate::protocol::engine_api::{ProposalFile, ProposalSummary, ProposalView};
 use lsp_types::{Position, Range, TextEdit};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A text hunk at its place in an open document.
@@ -118,8 +119,9 @@ pub fn comments_on<'a>(root: &'a Root, view: &ProposalView, hunk: &HunkId) -> Ve
 /// Returns the files of a proposal, the one with the riskiest hunk first; equals stay sorted by path.
 pub fn by_risk<'a>(root: &Root, summary: &ProposalSummary, view: &'a ProposalView) -> Vec<&'a ProposalFile> {
     let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
+    let summaries: HashMap<_, _> = summary.hunks.iter().map(|known| (&known.id, known)).collect();
     let of = |file: &ProposalFile, hunk: &Hunk| {
-        let known = summary.hunks.iter().find(|known| known.id == hunk.id);
+        let known = summaries.get(&hunk.id);
         let circumstances = Circumstances {
             decided: known.is_some_and(|known| known.state != Mark::Pending),
             conflict: waits_for(root, view, &hunk.id).is_some(),
