@@ -176,6 +176,7 @@ fn to_report(command: ReportCommand) -> Result<Report, ApiError> {
                 recommend: args.recommend,
                 file: args.file,
                 line: args.line,
+                permission: false,
             }
         }
         ReportCommand::Progress { text } => Report::Progress { text },

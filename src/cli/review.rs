@@ -7,7 +7,7 @@ use super::status_text::quoted;
 use super::style::Style;
 use super::{documents, output};
 use crate::domain::event::Mark;
-use crate::domain::hunks::Hunk;
+use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::outcome::{BaseCheck, Outcome};
 use crate::domain::review::{Circumstances, Risk, risk};
 use crate::domain::rounds::Comment;
@@ -15,6 +15,7 @@ use crate::domain::task::TaskId;
 use crate::engine::handle::{Handle, unexpected};
 use crate::protocol::engine_api::{ApiError, Command, ProposalFile, ProposalView, Reply};
 use clap::Args;
+use std::collections::HashMap;
 
 /// Options of `review`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,13 @@ const WIDTH: usize = 80;
 /// since the round before.
 pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
     let mut numbers = numbered(view);
+    let all = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+    let mut beside: HashMap<&HunkId, Vec<&Comment>> = HashMap::new();
+    for comment in &view.review.comments {
+        if let Some(hunk) = comment.beside(all()) {
+            beside.entry(hunk).or_default().push(comment);
+        }
+    }
     let mut files: Vec<(Risk, ShownFile<'_>)> = Vec::new();
     for file in &view.files {
         let hunks = numbers.by_ref().take(file.hunks.len());
@@ -84,7 +92,7 @@ pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
             number,
             hunk,
             standing: standing(view, hunk, mark),
-            remarks: remarks(view, hunk),
+            remarks: remarks(view, hunk, mark, beside.get(&hunk.id).map_or(&[], Vec::as_slice)),
         });
         let hunks: Vec<_> = hunks.filter(|shown| !since || view.review.changed.contains(&shown.hunk.id)).collect();
         if !since || !hunks.is_empty() {
@@ -134,24 +142,30 @@ fn standing(view: &ProposalView, hunk: &Hunk, mark: &Mark) -> Standing {
 }
 
 /// Says what earlier rounds and the person said about a hunk.
-fn remarks(view: &ProposalView, hunk: &Hunk) -> Vec<String> {
+fn remarks(view: &ProposalView, hunk: &Hunk, mark: &Mark, comments: &[&Comment]) -> Vec<String> {
     let mut remarks = Vec::new();
+    if let Mark::Rejected { why: Some(why) } = mark {
+        remarks.push(format!("rejected: {why}"));
+    }
     if view.review.again.contains(&hunk.id) {
         remarks.push("came again although rejected".to_owned());
     } else if view.review.changed.contains(&hunk.id) {
         remarks.push(format!("new or different since round {}", view.review.round.saturating_sub(1)));
     }
-    let all = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-    let beside = view.review.comments.iter().filter(|comment| comment.beside(all()) == Some(&hunk.id));
-    remarks.extend(beside.map(said));
+    remarks.extend(comments.iter().copied().map(said));
     remarks
 }
 
 /// Returns a comment in one line.
 fn said(comment: &Comment) -> String {
-    let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    let place = match (comment.path.as_ref().filter(|_| comment.hunk.is_none()), comment.line) {
+        (Some(path), Some(line)) => format!(", {path}:{line}"),
+        (Some(path), None) => format!(", {path}"),
+        (None, Some(line)) => format!(", line {line}"),
+        (None, None) => String::new(),
+    };
     let sent = if comment.sent { ", sent" } else { "" };
-    format!("{} (round {}{line}{sent}): {}", comment.id, comment.round, comment.text)
+    format!("{} (round {}{place}{sent}): {}", comment.id, comment.round, comment.text)
 }
 
 /// Says what proves the proposal: the outcome, the checks, the agent's own words.

@@ -3,7 +3,7 @@
 
 use super::ending::Usage;
 use super::event::AttemptId;
-use super::settings::Allowance;
+use super::settings::{Allowance, Budgets};
 use super::state::State;
 use super::task::TaskId;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,16 @@ pub struct Reached {
 }
 
 impl Reached {
+    /// Tells whether nothing of it is left.
+    pub fn is_used_up(&self) -> bool {
+        is_used_up(&self.used, self.allowed)
+    }
+
+    /// Returns what is left of it.
+    pub fn rest(&self) -> Allowance {
+        rest(&self.used, self.allowed)
+    }
+
     /// Says what was used of what was allowed.
     pub fn words(&self) -> String {
         let tokens = self.allowed.tokens.filter(|allowed| self.used.tokens() >= *allowed);
@@ -108,12 +118,9 @@ pub fn smaller(one: Allowance, other: Allowance) -> Allowance {
 /// Returns what is allowed and used of every budget that counts for the task, or for a turn that belongs to no task.
 fn counted(state: &State, task: Option<&TaskId>, now_ms: i64) -> Vec<Reached> {
     let Some(run) = &state.run else { return Vec::new() };
-    let (budgets, day) = (&run.settings.budgets, state.days.day_of(now_ms));
-    let raised = state.days.raised.get(&day).copied().unwrap_or(0);
-    let mut counted = vec![
-        Reached { of: BudgetOf::Day, used: state.days.used_on(now_ms), allowed: times(budgets.day, raised) },
-        Reached { of: BudgetOf::Run, used: run.used, allowed: budgets.run },
-    ];
+    let budgets = &run.settings.budgets;
+    let mut counted =
+        vec![of_day(state, budgets, now_ms), Reached { of: BudgetOf::Run, used: run.used, allowed: budgets.run }];
     if let Some(id) = task {
         let record = state.record(id);
         let own = state.tasks.get(id).map(|task| &task.limits);
@@ -138,6 +145,12 @@ pub fn remaining(state: &State, task: Option<&TaskId>, now_ms: i64) -> Allowance
 /// Returns the widest budget that is used up, so that nothing may be started on the task; with none, whatever the task.
 pub fn reached(state: &State, task: Option<&TaskId>, now_ms: i64) -> Option<Reached> {
     counted(state, task, now_ms).into_iter().find(|budget| is_used_up(&budget.used, budget.allowed))
+}
+
+/// Returns what was used of the day's budget, which counts without a run as well; `budgets` are those in force.
+pub fn of_day(state: &State, budgets: &Budgets, now_ms: i64) -> Reached {
+    let raised = state.days.raised.get(&state.days.day_of(now_ms)).copied().unwrap_or(0);
+    Reached { of: BudgetOf::Day, used: state.days.used_on(now_ms), allowed: times(budgets.day, raised) }
 }
 
 /// Returns what the attempt used of its own budget.

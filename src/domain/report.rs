@@ -32,6 +32,9 @@ pub enum Report {
         /// 1-based.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         line: Option<u32>,
+        /// Whether it is about something that the agent may not do by itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        permission: bool,
     },
     /// What the agent is doing right now; shown, not kept in prompts.
     Progress { text: String },

@@ -2,11 +2,11 @@
 
 use super::commands::{commands_of, edit, settings_for};
 use super::context::{Context, from_port};
-use super::ports::{PortResult, ProcessEnd, QueueEdit};
+use super::ports::{PortError, PortResult, ProcessEnd, QueueEdit};
 use super::prompt::{self, Kind, PlanPrompt, Repair, Template};
 use super::run_settings::run_settings;
 use super::turn::{Turn, TurnEnd};
-use crate::domain::budget::{remaining, smaller};
+use crate::domain::budget::{Reached, of_day, remaining, smaller};
 use crate::domain::chain::{Pick, pick};
 use crate::domain::outcome::Outcome;
 use crate::domain::reduce::Input;
@@ -205,6 +205,12 @@ impl Session<'_> {
         let mut resting = Vec::new();
         for link in self.links()? {
             let state = self.context.state().await.map_err(from_port)?;
+            let day = self.day(&state).map_err(from_port)?;
+            if day.is_used_up() {
+                let message = format!("the budget of the day is used up: {}", day.words());
+                let hint = "raise `limits.day_tokens` or `limits.day_usd`, or plan tomorrow";
+                return Err(ApiError::new(ErrorKind::Other, message).with_hint(hint));
+            }
             match pick(&state.chain, &BTreeMap::new(), std::slice::from_ref(&link), |_| 0, self.now_ms()) {
                 Pick::Free(_) => {}
                 Pick::Wait(wait) => {
@@ -227,6 +233,13 @@ impl Session<'_> {
                 .with_hint("try again then, or name another with --agent")
         };
         Err(impossible.unwrap_or_else(rest))
+    }
+
+    /// Returns what was used of the day's budget, which no run need be on for.
+    fn day(&self, state: &State) -> PortResult<Reached> {
+        let settings = run_settings(self.settings, Vec::new(), 0)
+            .map_err(|error| PortError::new(format!("keep the settings: {error}")))?;
+        Ok(of_day(state, &settings.budgets, self.now_ms()))
     }
 
     fn now_ms(&self) -> i64 {
@@ -311,7 +324,9 @@ impl Session<'_> {
         let slot = world.workshop.fill_slot(SLOT, &point.commit).await?;
         let limits = &self.settings.limits;
         let own = Allowance { tokens: limits.attempt_tokens, usd: limits.attempt_usd };
-        let left = smaller(own, remaining(&self.context.state().await?, None, self.now_ms()));
+        let state = self.context.state().await?;
+        let left = smaller(own, remaining(&state, None, self.now_ms()));
+        let left = smaller(left, self.day(&state)?.rest());
         let turn = Turn {
             context: self.context,
             role: Role::Planner,

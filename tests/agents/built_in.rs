@@ -16,6 +16,8 @@ mod ollama {
         is_blocked;
         approves;
         finds;
+        is_fenced("");
+        runs_out_of_time(15);
     }
 
     bounds! { SUBJECT:
@@ -42,7 +44,7 @@ mod ollama {
 /// With OpenAI's chat completions.
 mod openai {
     use crate::bench::cases;
-    use crate::bench::subjects::OPENAI as SUBJECT;
+    use crate::bench::subjects::{CLAUDE, OPENAI as SUBJECT};
 
     features! { SUBJECT:
         reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears;
@@ -54,6 +56,10 @@ mod openai {
         is_blocked;
         approves;
         finds;
+        gives_way(&CLAUDE);
+        waits(false);
+        is_fenced("");
+        runs_out_of_time(15);
     }
 
     bounds! { SUBJECT:

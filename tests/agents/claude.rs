@@ -17,6 +17,7 @@ runs! { SUBJECT:
     gives_way(&CODEX);
     waits(false);
     is_fenced("home/.claude/projects");
+    runs_out_of_time(20);
 }
 
 bounds! { SUBJECT:

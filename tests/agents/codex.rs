@@ -17,6 +17,7 @@ runs! { SUBJECT:
     gives_way(&CLAUDE);
     waits(true);
     is_fenced("home/.codex/sessions");
+    runs_out_of_time(20);
 }
 
 bounds! { SUBJECT:
@@ -35,6 +36,7 @@ failures! { SUBJECT:
     context: [ContextExhausted];
     bad_request: [Crashed, InvalidOutput];
     internal: [Overloaded];
+    html: [Overloaded, Network];
     unavailable: [Overloaded];
     overloaded: [Overloaded];
     hang_mid: [Network];

@@ -1,16 +1,23 @@
 //! Codex behind its adapter to the Agent Client Protocol.
 
 use crate::bench::cases;
-use crate::bench::subjects::CODEX_ACP as SUBJECT;
+use crate::bench::subjects::{CLAUDE, CODEX_ACP as SUBJECT};
 
 features! { SUBJECT:
-    reports_by_tool, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
+    reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
     resumes("unauthorized");
     survives("truncated");
 }
 
 runs! { SUBJECT:
+    asks;
+    is_blocked;
+    approves;
+    finds;
+    gives_way(&CLAUDE);
+    waits(true);
     is_fenced("home/.codex/sessions");
+    runs_out_of_time(25);
 }
 
 bounds! { SUBJECT:

@@ -225,3 +225,46 @@ fn a_change_that_rests_on_another_tasks_waits_for_it() {
     assert_eq!(place.read("words.txt"), high);
     assert_eq!((&task(&place, "low")["state"], &task(&place, "high")["state"]), (&json!("done"), &json!("done")));
 }
+
+#[test]
+fn an_agent_that_only_takes_out_what_was_rejected_has_done_its_work() {
+    let parts = json!({ "a": {
+        "1": [write("words.txt", &with(&[(2, "TWO"), (22, "loud")])), finished()],
+        "2": [{ "replace": { "path": "words.txt", "find": "loud\n", "with": "line 22\n" } }, finished()],
+    } });
+    let place = place(&parts, CHECKED);
+    place.ralph(0, &["run"]);
+    place.ralph(0, &["accept", "a", "--hunk", "1"]);
+    place.ralph(0, &["reject", "a", "--hunk", "2", "--why", "quiet"]);
+    let shown = place.ralph(0, &["review", "a"]).out;
+    assert!(shown.contains("  rejected: quiet\n@@"), "{shown}");
+    place.ralph(0, &["send-back", "a"]);
+    place.ralph(0, &["run"]);
+    let attempts = task(&place, "a")["attempts"].clone();
+    assert_eq!(attempts[1]["outcome"], "verified", "{attempts:#}");
+    assert_eq!(proposal(&place, "a")["hunks"], json!([]), "nothing is left to decide");
+    place.ralph(0, &["accept", "a"]);
+    assert_eq!(task(&place, "a")["state"], "done");
+    assert_eq!(place.read("words.txt"), with(&[(2, "TWO")]));
+}
+
+#[test]
+fn what_was_said_survives_a_retry_and_reaches_the_agent() {
+    let parts = json!({ "a": { "*": [
+        { "run": { "command": "printf 'line 1\\nTWO\\n' > words.txt; echo $RALPH_ATTEMPT_NUMBER >> words.txt" } },
+        finished(),
+    ] } });
+    let place = place(&parts, CHECKED);
+    place.ralph(0, &["run"]);
+    place.ralph(0, &["comment", "a", "why so short?", "--hunk", "1"]);
+    place.ralph(0, &["reject", "a", "--hunk", "1"]);
+    place.ralph(0, &["retry", "a", "--clean"]);
+    assert!(place.ralph(0, &["tasks", "prompt", "a"]).out.contains("why so short?"));
+    place.ralph(0, &["run"]);
+    let shown = place.ralph(0, &["review", "a"]).out;
+    assert!(
+        shown.contains("c1 (round 1, line 2, sent): why so short?"),
+        "by its file, for the hunk is another: {shown}"
+    );
+    assert!(shown.contains("new or different since round 1"), "{shown}");
+}

@@ -6,7 +6,7 @@ import { Deciding } from './deciding';
 import { isWaiting } from './labels';
 import type { Model } from './model';
 import { run } from './program';
-import { type Place, roundOf } from './proposals';
+import type { Place } from './proposals';
 import type { DecisionStatus, TaskStatus } from './protocol';
 import type { Review } from './review';
 import type { Server } from './server';
@@ -265,7 +265,7 @@ export class Commands {
     }
     // The same path on both sides, else each file shows as a rename.
     const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), vscode.Uri.parse(file.baseUri), vscode.Uri.parse(file.proposalUri)]);
-    const round = roundOf(proposal) > 1 ? ` (round ${roundOf(proposal)})` : '';
+    const round = proposal.round > 1 ? ` (round ${proposal.round})` : '';
     await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}${round}`, resources);
   }
 

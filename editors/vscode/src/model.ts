@@ -27,6 +27,8 @@ export class Model implements vscode.Disposable {
   private readonly folders = new Map<string, string>();
   private readonly proposals = new Map<string, Known>();
   private readonly stale = new Set<string>();
+  // What was told last of the counts of a proposal.
+  private readonly told = new Map<string, string>();
   private readonly decided = new Map<string, Mark>();
   private order: Place[] | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
@@ -47,8 +49,14 @@ export class Model implements vscode.Disposable {
       this.notifications.set(status.root, status);
       this.refreshSoon();
     });
-    server.onNotification(PROPOSAL_CHANGED, ({ root, task }: ProposalChangedNotification) => {
-      this.stale.add(`${this.folders.get(root) ?? root} ${task}`);
+    server.onNotification(PROPOSAL_CHANGED, ({ root, task, pending, total }: ProposalChangedNotification) => {
+      const key = `${this.folders.get(root) ?? root} ${task}`;
+      const counts = `${pending}/${total}`;
+      // Another number waits: marks changed, and the status has those. The same number: anything else did.
+      if (this.told.get(key) === counts) {
+        this.stale.add(key);
+      }
+      this.told.set(key, counts);
       this.refreshSoon();
     });
     for (const method of [DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED]) {

@@ -83,13 +83,8 @@ export function count(proposal: ProposalResult, decided: Decided): Counts {
   return counts;
 }
 
-/** The round of a proposal; servers before rounds have only the first. */
-export function roundOf(proposal: ProposalResult): number {
-  return proposal.round ?? 1;
-}
-
 /** The comments of a proposal that are about a file. */
 export function commentsOn(proposal: ProposalResult, file: ProposalFileResult): CommentStatus[] {
   const hunks = new Set(file.hunks.map((hunk) => hunk.id));
-  return (proposal.comments ?? []).filter((comment) => comment.path === file.path || (comment.hunk && hunks.has(comment.hunk)));
+  return proposal.comments.filter((comment) => comment.path === file.path || (comment.hunk && hunks.has(comment.hunk)));
 }

@@ -42,7 +42,7 @@ pub struct RunArgs {
 }
 
 /// Bounds for this run; those of the configuration for what is not given.
-#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq)]
 pub struct LimitArgs {
     /// Failed attempts per task before you are asked.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -56,6 +56,18 @@ pub struct LimitArgs {
     /// Longest time of the run, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub run_seconds: Option<u64>,
+    /// Most tokens of the run.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub run_tokens: Option<u64>,
+    /// Most money of the run, in US dollars.
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub run_usd: Option<f64>,
+}
+
+/// Reads an amount of money.
+fn dollars(text: &str) -> Result<f64, String> {
+    let usd: f64 = text.parse().map_err(|_| "write an amount such as 2.50".to_owned())?;
+    if usd.is_finite() && usd > 0.0 { Ok(usd) } else { Err("it must be more than 0".to_owned()) }
 }
 
 impl LimitArgs {
@@ -66,9 +78,11 @@ impl LimitArgs {
             ("attempt_seconds", self.attempt_seconds),
             ("idle_seconds", self.idle_seconds),
             ("run_seconds", self.run_seconds),
+            ("run_tokens", self.run_tokens),
         ];
-        let limits: Map<String, Value> =
+        let mut limits: Map<String, Value> =
             given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+        limits.extend(self.run_usd.map(|usd| ("run_usd".to_owned(), usd.into())));
         (!limits.is_empty()).then(|| json!({ "limits": limits }))
     }
 }
@@ -176,7 +190,7 @@ pub fn opening(snapshot: &Snapshot, given: LimitArgs) -> Vec<String> {
     }
     let capped = ["usd", "run_usd", "day_usd"].iter().any(|name| !snapshot.settings["limits"][*name].is_null());
     if !parts.is_empty() && !capped {
-        parts.push("no cap on money (`limits.run_usd` sets one)".to_owned());
+        parts.push("no cap on money (`--run-usd` or `limits.run_usd` sets one)".to_owned());
     }
     let mut lines = Vec::new();
     if !parts.is_empty() {
@@ -207,7 +221,7 @@ mod tests {
         let snapshot = Snapshot { settings, ..Snapshot::default() };
         let given = LimitArgs { attempt_seconds: Some(90), ..LimitArgs::default() };
         insta::assert_snapshot!(opening(&snapshot, given).join("\n"), @r"
-        limits: 4 attempts a task, 90 s an attempt, 10 min of silence, 8 h in all, no cap on money (`limits.run_usd` sets one)
+        limits: 4 attempts a task, 90 s an attempt, 10 min of silence, 8 h in all, no cap on money (`--run-usd` or `limits.run_usd` sets one)
         ");
     }
 
@@ -232,5 +246,15 @@ mod tests {
         assert_eq!(LimitArgs::default().layer(), None);
         let given = LimitArgs { attempts: Some(2), ..LimitArgs::default() };
         assert_eq!(given.layer(), Some(json!({ "limits": { "attempts": 2 } })));
+        let given = LimitArgs { run_tokens: Some(9), run_usd: Some(2.5), ..LimitArgs::default() };
+        assert_eq!(given.layer(), Some(json!({ "limits": { "run_tokens": 9, "run_usd": 2.5 } })));
+    }
+
+    #[test]
+    fn money_is_a_positive_amount() {
+        assert_eq!(dollars("2.50"), Ok(2.5));
+        for wrong in ["0", "-1", "inf", "NaN", "$2", ""] {
+            assert!(dollars(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -194,7 +194,7 @@ impl Next {
     /// Raises the question the agent asked.
     fn ask_for_agent(&mut self, attempt: &AttemptId, end: &AttemptEnd) {
         let verdict = self.state.attempt(attempt).and_then(|attempt| attempt.verdict.clone());
-        let Some(Report::Ask { question, options, recommend, file, line }) = verdict else {
+        let Some(Report::Ask { question, options, recommend, file, line, permission }) = verdict else {
             self.ask(attempt, DecisionKind::Clarification, end.detail.clone(), way_out(), end);
             return;
         };
@@ -203,7 +203,8 @@ impl Next {
         let options = options.map(|label| option(label, "", OptionEffect::Retry)).collect();
         let (task, number) = (Some(attempt.task.clone()), Some(attempt.number));
         let evidence = Evidence { file, line, ..Evidence::default() };
-        self.raise(task, number, DecisionKind::Clarification, question, options, evidence, recommend);
+        let kind = if permission { DecisionKind::Permission } else { DecisionKind::Clarification };
+        self.raise(task, number, kind, question, options, evidence, recommend);
     }
 
     fn ask_about_leak(&mut self, attempt: &AttemptId, end: &AttemptEnd) {

@@ -5,10 +5,11 @@ use super::{Effect, Next, Refusal, SendBack};
 use crate::domain::decision::{Decision, DecisionKind, Evidence, OptionEffect};
 use crate::domain::event::{Event, Mark, Requeue};
 use crate::domain::hunks::HunkId;
+use crate::domain::landing::Landing;
 use crate::domain::outcome::CheckResult;
 use crate::domain::queue;
 use crate::domain::rounds::{Comment, Quote, Remark, RemarkKind};
-use crate::domain::state::{Part, Proposal};
+use crate::domain::state::{Part, Proposal, Record};
 use crate::domain::task::{Status, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,6 +224,24 @@ impl Next {
         }
         self.emit(Event::CommentDropped { task, id });
         Ok(())
+    }
+
+    /// The commit exists, whatever happened to its tasks meanwhile; it counts for those that are still done.
+    pub(super) fn landed(&mut self, mut landing: Landing) {
+        landing.tasks.retain(|task| self.state.record(task).is_some_and(|record| record.done));
+        if !landing.tasks.is_empty() {
+            self.emit(Event::Landed { landing, at_ms: self.now_ms });
+        }
+    }
+
+    pub(super) fn landing_undone(&mut self, commit: String) {
+        let of_it = |record: &Record| record.landed.as_ref().is_some_and(|landed| landed.commit == commit);
+        let records = self.state.records.iter().filter(|(_, record)| of_it(record));
+        let mut tasks: Vec<TaskId> = records.map(|(task, _)| task.clone()).collect();
+        tasks.sort();
+        if !tasks.is_empty() {
+            self.emit(Event::LandingUndone { tasks, commit });
+        }
     }
 
     pub(super) fn found_on_disk(&mut self, task: TaskId, found: &BTreeSet<HunkId>) {

@@ -90,7 +90,8 @@ impl Next {
         // A leak stays in question: whoever wrote outside the slot may have marked the task done there.
         let leak = |decision: &Decision| {
             let dropped = |id: &TaskId| self.state.tasks.get(id).is_some_and(|task| task.status == Status::Dropped);
-            decision.kind == DecisionKind::Permission && !decision.task.as_ref().is_some_and(dropped)
+            let keeps = decision.options.iter().any(|option| option.does == OptionEffect::KeepResult);
+            decision.kind == DecisionKind::Permission && keeps && !decision.task.as_ref().is_some_and(dropped)
         };
         let open = self.state.open_decisions();
         let moot: Vec<_> = open

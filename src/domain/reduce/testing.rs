@@ -248,14 +248,14 @@ impl Loop {
         self.input(Input::AgentStarted { attempt });
     }
 
-    /// Ends the attempt that is on: the outcome, then `diff=`, `fail=`, `otherwise=`, `red=`; `early` before the agent;
+    /// Ends the attempt that is on: the outcome, then `diff=`, `fail=`, `otherwise=`, `red=`; `early` before the agent, `permission` for what it asks;
     /// what its agent said by `heard=` (an outcome), `in=` (seconds until it passes), `model` (the scope), `tokens=`, `usd=`.
     fn end(&mut self, words: &str) {
         let attempt = self.active().expect("an attempt is on");
         let mut words = words.split_whitespace();
         let outcome = read_outcome(words.next().expect("an outcome"));
         let mut end = AttemptEnd::new(outcome, format!("it ended {}", outcome.as_str()));
-        let mut early = false;
+        let (mut early, mut permission) = (false, false);
         for word in words {
             match word.split_once('=') {
                 Some(("diff", value)) => end.diff_hash = value.into(),
@@ -271,6 +271,7 @@ impl Loop {
                 Some(("usd", value)) => heard(&mut end).usage.usd = Some(value.parse().expect("a number")),
                 _ if word == "model" => heard(&mut end).scope = Scope::Model,
                 _ if word == "early" => early = true,
+                _ if word == "permission" => permission = true,
                 _ => panic!("what is {word}?"),
             }
         }
@@ -286,6 +287,7 @@ impl Loop {
                 recommend: None,
                 file: None,
                 line: None,
+                permission,
             };
             self.input(Input::Reported { attempt: attempt.clone(), id: "ask".into(), report });
         }

@@ -29,6 +29,7 @@ fn every_outcome_leads_where_the_design_says() {
         ("verify_failed", "a=running | on a#2 | run a#2"),
         ("no_change", "a=running | on a#2 | run a#2"),
         ("needs_decision", "a=blocked | needs_person | d1:clarification a"),
+        ("needs_decision permission", "a=blocked | needs_person | d1:permission a"),
         ("blocked", "a=blocked | needs_person | d1:clarification a"),
         ("blocked early", "a=blocked | needs_person | d1:conflict a"),
         ("protected_path", "a=running | on a#2 | run a#2"),

@@ -3,6 +3,7 @@
 use super::{Part, Proposal, Record, State};
 use crate::domain::event::{Event, HunkRef, Mark};
 use crate::domain::hunks::HunkId;
+use crate::domain::landing::AcceptedPart;
 use crate::domain::rounds::pair;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ impl State {
         match event {
             Event::ProposalMade { attempt, base, head, hunks, stands_on } => {
                 let record = self.record_mut(&attempt.task);
+                record.landed = None;
                 let (marks, changed, again) = record.next_round(hunks);
                 record.proposal = Some(Proposal {
                     attempt: attempt.number,
@@ -101,6 +103,12 @@ impl Record {
     /// Puts the proposal away; what was decided about it counts for the next.
     pub(super) fn end_round(&mut self) {
         if let Some(proposal) = self.proposal.take() {
+            let accepted = proposal.accepted();
+            if !accepted.is_empty() {
+                // It is in the files, so no later proposal has it.
+                let (base, head) = (proposal.base.clone(), proposal.head.clone());
+                self.earlier.push(AcceptedPart { base, head, accepted });
+            }
             self.decided.end_round(&proposal.hunks, &proposal.marks);
         }
     }

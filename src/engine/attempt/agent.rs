@@ -76,9 +76,29 @@ impl Job {
             }
         }
         match first.adopt().await? {
-            Some(end) => self.heard(end).await.map(Some),
+            Some(end) => self.ask_adopted_again(self.heard(end).await?).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// As [`Self::ask_again`], for a first turn that was taken over. What it left is committed before the slot is filled
+    /// with it again; once the work was judged, the engine before this one had come further than that.
+    async fn ask_adopted_again(&self, first: AgentEnd) -> PortResult<AgentEnd> {
+        let base = self.record.prepared.as_ref().map(|prepared| &prepared.base);
+        let Some(base) = base.filter(|_| self.goes_on_in(&first).is_some()) else { return Ok(first) };
+        if self.kept_work().await?.is_some() {
+            return Ok(first);
+        }
+        let workshop = &self.context.world.workshop;
+        let (slot, number, message) = (&self.record.slot, self.id.number, self.message("before it is asked once more"));
+        let work = workshop.commit_slot(slot, base, &self.key.0, number, &message).await?;
+        let folder = workshop.fill_slot(slot, &work.head).await?;
+        self.ask_again(first, &folder).await
+    }
+
+    /// Returns the session in which an agent that ended without a word is asked once more.
+    fn goes_on_in(&self, first: &AgentEnd) -> Option<String> {
+        first.turn.session().filter(|_| first.verdict.is_none() && !*self.stop.borrow())
     }
 
     fn turn(&self, folder: PathBuf, cwd: PathBuf) -> PortResult<Turn<'_>> {
@@ -116,8 +136,7 @@ impl Job {
 
     /// An agent that came to its regular end without a report is asked once more, in the same session.
     async fn ask_again(&self, first: AgentEnd, slot: &std::path::Path) -> PortResult<AgentEnd> {
-        let session = first.turn.session().filter(|_| first.verdict.is_none() && !*self.stop.borrow());
-        let Some(session) = session else { return Ok(first) };
+        let Some(session) = self.goes_on_in(&first) else { return Ok(first) };
         let world = &self.context.world;
         let used_seconds = (world.clock.now_ms() - self.record.started_at_ms).max(0) as u64 / 1000;
         let turn = self.turn(self.folder.join(SECOND_TURN), slot.to_path_buf())?;

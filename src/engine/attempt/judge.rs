@@ -9,9 +9,11 @@ use crate::domain::report::Report;
 use crate::engine::checks::{self, checks_for, tail};
 use crate::engine::ports::{OutsideState, PortError, PortResult, SlotWork, all_hunks};
 use globset::{Glob, GlobSetBuilder};
+use std::path::PathBuf;
 
 /// Paths nobody may change, whatever the configuration says.
 const ALWAYS_PROTECTED: [&str; 2] = [".ralph/**", ".git/**"];
+
 /// How much of an agent's last words goes into the next prompt, in bytes.
 const LAST_WORDS: usize = 8 * 1024;
 
@@ -72,17 +74,25 @@ impl Job {
     /// Commits what the agent left, once: after a restart the slot may hold what checks wrote since.
     async fn keep_work(&self, base: &str) -> PortResult<SlotWork> {
         let world = &self.context.world;
-        let path = self.folder.join(format!("work-{}.json", &self.nonce[..8]));
-        let known = world.processes.read_tail(path.clone(), u64::MAX).await?;
-        if let Some(work) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+        if let Some(work) = self.kept_work().await? {
             return Ok(work);
         }
         let (slot, number, message) = (&self.record.slot, self.id.number, self.message("as left"));
         let work = world.workshop.commit_slot(slot, base, &self.key.0, number, &message).await?;
         if let Ok(text) = serde_json::to_string(&work) {
-            world.processes.write(path, text).await?;
+            world.processes.write(self.work_file(), text).await?;
         }
         Ok(work)
+    }
+
+    /// Returns what was committed of the agent's work, if it was.
+    pub(super) async fn kept_work(&self) -> PortResult<Option<SlotWork>> {
+        let known = self.context.world.processes.read_tail(self.work_file(), u64::MAX).await?;
+        Ok(known.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    fn work_file(&self) -> PathBuf {
+        self.folder.join(format!("work-{}.json", &self.nonce[..8]))
     }
 
     async fn verdict_of(&self, agent: &AgentEnd, base: &str, work: &SlotWork) -> PortResult<AttemptEnd> {
@@ -121,7 +131,7 @@ impl Job {
 
     /// The agent claims that it is finished: now it is checked.
     async fn check_claim(&self, base: &str, work: &SlotWork, no_change: Option<&str>) -> PortResult<AttemptEnd> {
-        if work.changed.is_empty() {
+        if work.changed.is_empty() && !self.took_back(base).await? {
             return Ok(match no_change {
                 Some(reason) => AttemptEnd::new(Outcome::Unchecked, format!("nothing had to change: {reason}")),
                 None => AttemptEnd {
@@ -149,6 +159,15 @@ impl Job {
         Ok(checked(results))
     }
 
+    /// Tells whether the agent took out what the person did not want of work of which they accepted the rest: then nothing
+    /// is left to propose, and that is its result.
+    async fn took_back(&self, base: &str) -> PortResult<bool> {
+        let state = self.context.state().await?;
+        let rest = state.record(&self.id.task).is_some_and(|record| record.rest);
+        let prepared = state.attempt(&self.id).and_then(|attempt| attempt.prepared.as_ref());
+        Ok(rest && prepared.is_some_and(|prepared| prepared.start != base))
+    }
+
     fn protected(&self, changed: &[String]) -> PortResult<Vec<String>> {
         let mut builder = GlobSetBuilder::new();
         let own = self.settings.protect.iter().map(String::as_str);
@@ -171,9 +190,10 @@ impl Job {
         };
         let Ok(before) = serde_json::from_str(&text) else { return Ok(Vec::new()) };
         let change = world.workshop.outside_since(&OutsideState(before)).await?;
-        let mut leaks = change.places;
+        let saved = self.context.saved_since(self.record.started_at_ms);
+        // A branch of that name is one that a person landed on.
+        let mut leaks: Vec<String> = change.places.into_iter().filter(|place| !saved.contains(place)).collect();
         if !change.head_moved {
-            let saved = self.context.saved_since(self.record.started_at_ms);
             leaks.extend(change.files.into_iter().filter(|path| !saved.contains(path)));
         }
         Ok(leaks)

@@ -112,7 +112,14 @@ async fn after_a_limit_the_next_attempt_goes_on_and_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_is_checked_however_the_turn_ended_and_a_question_counts() {
     let limit = || Ending::failed(Outcome::RateLimited, "no more today");
-    let ask = Report::Ask { question: "which?".into(), options: vec![], recommend: None, file: None, line: None };
+    let ask = Report::Ask {
+        question: "which?".into(),
+        options: vec![],
+        recommend: None,
+        file: None,
+        line: None,
+        permission: false,
+    };
     let blocked = Report::Blocked { reason: "no network".into() };
     for (report, red, expected) in [
         (finished(), false, Outcome::Verified),
@@ -209,6 +216,39 @@ async fn a_second_turn_is_adopted_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_adopted_agent_that_ended_without_a_word_is_asked_once_more() {
+    // Once the work was committed for good, the engine before this one had judged it.
+    for judged in [false, true] {
+        let shared = driven("a%1");
+        let mut first = open(&shared).await;
+        assert_eq!(first.run().await, RunEndReason::Finished);
+        let mut journal = first.journal();
+        let started =
+            journal.iter().position(|event| matches!(event, Event::AgentStarted { .. })).expect("it was started");
+        journal.truncate(started + 1);
+        let again = driven("a%1");
+        *again.events.lock().expect("events") = journal;
+        *again.report.lock().expect("report") = None;
+        let transcript = ends(with_session("s1"), Vec::new()).lines.iter().map(|line| line.write() + "\n").collect();
+        again.files.lock().expect("files").insert(attempts().join("1/transcript.log"), transcript);
+        if judged {
+            let kept = shared.files.lock().expect("files").clone().into_iter();
+            let kept = kept.filter(|(path, _)| path.display().to_string().contains("/1/work-"));
+            again.files.lock().expect("files").extend(kept);
+        }
+        again.adoptable.store(true, Ordering::SeqCst);
+        again.play("implementer", ends(with_session("s1"), vec![finished()]));
+        let mut second = open(&again).await;
+        second.taken_up().await;
+        let expected = if judged { (Outcome::Incomplete, 0) } else { (Outcome::Verified, 1) };
+        assert_eq!((second.ends()[0].outcome, second.count("start agent")), expected);
+        if !judged {
+            assert!(again.position("commit slot-1") < again.position("start agent"), "{:#?}", again.log());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn protected_paths_are_put_back_after_a_limit_too() {
     let shared = driven("a");
     let config = json!({ "agents": { "one": { "kind": "claude" } }, "verify": ["check"], "protect": ["f"] });
@@ -292,6 +332,28 @@ async fn a_plan_that_cannot_be_used_is_mended_in_the_same_session() {
     assert_eq!((order(1), order(2).as_deref()), (None, Some("p1")));
     let prompt = bench.file(&folder.join("2/prompt.md").display().to_string());
     assert!(prompt.contains("title") && !prompt.contains("## A good plan"), "only what was wrong: {prompt}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_planner_keeps_to_the_budget_of_the_day_without_a_run() {
+    let shared = driven("");
+    let config = json!({ "agents": { "one": { "kind": "claude" } }, "limits": { "day_tokens": 20 } });
+    *shared.config.lock().expect("config") = Some(config);
+    let good = json!([{ "id": "greet", "title": "Greet", "acceptance": ["it greets"] }]);
+    shared.play("planner", ends(with_session("p1"), vec![plan(json!([{ "id": "greet" }]))]));
+    shared.play("planner", ends(with_session("p1"), vec![plan(good)]));
+    let bench = open(&shared).await;
+    let request = PlanRequest { goal: "be kind".into(), ..PlanRequest::default() };
+    let Ok(Reply::Plan(reply)) = bench.handle.call(Command::Plan(request.clone())).await else { panic!("a plan") };
+    let folder = Path::new("/state/attempts/plans").join(&reply.plan);
+    let allowed = [1, 2].map(|round| {
+        let file = bench.file(&folder.join(format!("{round}/drive.json")).display().to_string());
+        serde_json::from_str::<DriveOrder>(&file).expect("an order").budget.tokens
+    });
+    assert_eq!(allowed, [Some(20), Some(9)], "each turn uses 11");
+    let error = bench.handle.call(Command::Plan(request)).await.expect_err("nothing is left");
+    assert!(error.message.contains("22 of 20 tokens"), "{}", error.message);
+    assert_eq!(bench.count("start agent"), 2);
 }
 
 #[tokio::test(start_paused = true)]

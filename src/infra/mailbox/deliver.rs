@@ -1,5 +1,6 @@
 //! The writer's side: a message is delivered whole or not at all, and after everything delivered before.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -46,13 +47,10 @@ fn link_last(whole: &Folder, tmp: &Folder, name: &str, new: &Folder) -> Result<(
 /// order, one that moves meanwhile is seen at least once. No lock: a writer that is stopped holds up nobody.
 fn highest_arrival(whole: &Folder, new: &Folder) -> Result<u64, MailboxError> {
     let mut highest = 0;
-    for name in new.names()? {
-        highest = highest.max(parse_new_name(&name).unwrap_or(0));
-    }
+    new.each_name(|name| highest = highest.max(parse_new_name(name).unwrap_or(0)))?;
     for folder in [CUR, CORRUPT] {
-        for name in whole.folder(folder)?.names()? {
-            highest = highest.max(parse_taken_name(&name).map_or(0, |(_, arrival)| arrival));
-        }
+        let arrival = |name: &OsStr| parse_taken_name(name).map_or(0, |(_, arrival)| arrival);
+        whole.folder(folder)?.each_name(|name| highest = highest.max(arrival(name)))?;
     }
     let Some(mut file) = whole.read_log(super::reader::LOG)? else { return Ok(highest) };
     let logged = log::highest(&mut file).map_err(|source| {

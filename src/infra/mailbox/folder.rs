@@ -1,6 +1,6 @@
 //! Folders and file names of a mailbox, through descriptors, so that a folder swapped for a link leads nowhere.
 
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -65,16 +65,22 @@ impl Folder {
 
     /// The names in it, hidden ones left out.
     pub fn names(&self) -> Result<Vec<OsString>, MailboxError> {
-        let failed = |error: Errno| self.failed("list", OsStr::new(""), error.into());
         let mut names = Vec::new();
+        self.each_name(|name| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+
+    /// Looks at each name in it, hidden ones left out, and keeps none: a folder may hold very many.
+    pub fn each_name(&self, mut look: impl FnMut(&OsStr)) -> Result<(), MailboxError> {
+        let failed = |error: Errno| self.failed("list", OsStr::new(""), error.into());
         for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = OsStr::from_bytes(CStr::to_bytes(entry.file_name()));
-            if !name.as_bytes().starts_with(b".") {
-                names.push(name.to_owned());
+            let name = entry.file_name().to_bytes();
+            if !name.starts_with(b".") {
+                look(OsStr::from_bytes(name));
             }
         }
-        Ok(names)
+        Ok(())
     }
 
     /// Reads a message without following links, waiting on pipes or reading more than the limit.
@@ -207,7 +213,7 @@ pub fn new_name(arrival: u64) -> String {
 
 /// Reads [`new_name`]; numbers begin at 1.
 pub fn parse_new_name(name: &OsStr) -> Option<u64> {
-    number(name.to_str()?.strip_suffix(".json")?).filter(|arrival| *arrival > 0)
+    number(name.as_bytes().strip_suffix(b".json")?).filter(|arrival| *arrival > 0)
 }
 
 /// The name of a message that was taken, or of a corrupt one.
@@ -217,15 +223,21 @@ pub fn taken_name(seq: u64, arrival: u64) -> String {
 
 /// Reads [`taken_name`]: sequence and arrival number; the latter is 0 for what had no proper name.
 pub fn parse_taken_name(name: &OsStr) -> Option<(u64, u64)> {
-    let (seq, arrival) = name.to_str()?.strip_suffix(".json")?.split_once('-')?;
-    Some((number(seq)?, number(arrival)?))
+    let (seq, arrival) = name.as_bytes().strip_suffix(b".json")?.split_at_checked(16)?;
+    Some((number(seq)?, number(arrival.strip_prefix(b"-")?)?))
 }
 
-fn number(text: &str) -> Option<u64> {
-    if text.len() != 16 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+/// Reads sixteen digits. Every delivery reads all names there are, so this is one pass without a detour by text.
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits: &[u8; 16] = digits.try_into().ok()?;
+    let mut number = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        number = number * 10 + u64::from(digit - b'0');
     }
-    text.parse().ok().filter(|number| *number <= HIGHEST)
+    (number <= HIGHEST).then_some(number)
 }
 
 #[cfg(test)]
@@ -243,8 +255,19 @@ mod tests {
             "9999999999999999.json",
             "x",
             "0000000000000001.json.bak",
+            "00000000000000ü1.json",
         ] {
             assert_eq!(parse_new_name(OsStr::new(bad)), None, "{bad}");
+        }
+        for bad in [
+            "0000000000000001.json",
+            "0000000000000001-000000000000002.json",
+            "0000000000000001_0000000000000002.json",
+            "000000000000000-00000000000000002.json",
+            "0000000000000001-0000000000000002",
+            "-.json",
+        ] {
+            assert_eq!(parse_taken_name(OsStr::new(bad)), None, "{bad}");
         }
     }
 }

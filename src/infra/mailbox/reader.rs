@@ -248,7 +248,8 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     fn examine(&self) -> Result<Vec<(OsString, Verdict<T>)>, MailboxError> {
         // A listing is no snapshot: it may show a message and miss one that was there before it. What was there before
         // anything the first listing shows is certainly in the second, so nothing later than the first shows is taken.
-        let latest = self.new.names()?.iter().filter_map(|name| parse_new_name(name)).max().unwrap_or(0);
+        let mut latest = 0;
+        self.new.each_name(|name| latest = latest.max(parse_new_name(name).unwrap_or(0)))?;
         let mut names = self.new.names()?;
         names.retain(|name| !self.stuck.contains(name) && parse_new_name(name).is_none_or(|number| number <= latest));
         // What has no number comes last.

@@ -1,7 +1,7 @@
 //! The texts of the virtual documents.
 
 use super::links::{self, Link};
-use super::review::{as_diff, by_risk, comments_on, describe, waits_for};
+use super::review::{as_diff, by_risk, comments_by_hunk, describe, waits_for};
 use super::root::Root;
 use super::{Session, Waiting, status};
 use crate::domain::hunks::{Hunk, HunkId};
@@ -118,7 +118,8 @@ fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String
         remark(part);
     }
     let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-    for comment in root.comments(&view.task).iter().filter(|comment| comment.beside(hunks()).is_none()) {
+    let comments = comments_by_hunk(root, view);
+    for comment in comments.get(&None).into_iter().flatten() {
         remark(&said(comment));
     }
     let total: usize = view.files.iter().map(|file| file.hunks.len()).sum();
@@ -145,7 +146,7 @@ fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String
             if let Some(task) = waits_for(root, view, &hunk.id) {
                 words.push_str(&format!("; waits for {task}"));
             }
-            for comment in comments_on(root, view, &hunk.id) {
+            for comment in comments.get(&Some(&hunk.id)).into_iter().flatten() {
                 words.push_str(&format!("; {}", said(comment)));
             }
             text.push_str(&hunk_text(hunk, &base, &words));
@@ -158,7 +159,12 @@ fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String
 fn said(comment: &Comment) -> String {
     let words: Vec<&str> = comment.text.split_whitespace().collect();
     let sent = if comment.sent { ", sent" } else { "" };
-    format!("you said (round {}{sent}): {}", comment.round, words.join(" "))
+    let place = comment.path.as_ref().filter(|_| comment.hunk.is_none()).map(|path| match comment.line {
+        Some(line) => format!(", {path}:{line}"),
+        None => format!(", {path}"),
+    });
+    let place = place.unwrap_or_default();
+    format!("you said (round {}{place}{sent}): {}", comment.round, words.join(" "))
 }
 
 fn hunk_text(hunk: &Hunk, base: &[&str], remark: &str) -> String {

@@ -3,7 +3,7 @@
 use super::Session;
 use super::links::{self, Link};
 use super::markdown::{escape, fence};
-use super::review::{Placed, as_diff, comments_on, conflict_reason, describe, place};
+use super::review::{Placed, as_diff, comments_by_hunk, conflict_reason, describe, place};
 use super::root::{QUEUE_PATH, Root};
 use crate::domain::decision::Decision;
 use crate::domain::review::HunkState;
@@ -122,7 +122,8 @@ impl Session {
         if summary.hunks.iter().any(|hunk| hunk.id == placed.hunk.id && hunk.changed) {
             page.paragraph(&format!("New or different since round {}", summary.round.saturating_sub(1)));
         }
-        for comment in comments_on(root, view, &placed.hunk.id) {
+        let comments = comments_by_hunk(root, view);
+        for comment in comments.get(&Some(&placed.hunk.id)).into_iter().flatten() {
             let sent = if comment.sent { ", sent" } else { "" };
             page.paragraph(&format!("You said (round {}{sent}): {}", comment.round, comment.text));
         }

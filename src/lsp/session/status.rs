@@ -1,13 +1,14 @@
 //! An engine's snapshot in the words of the editor protocol.
 
 use super::links::{self, Link};
-use super::review::{Placed, by_risk, comments_on, waits_for};
+use super::review::{Placed, by_risk, comments_by_hunk, waits_for};
 use super::root::Root;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::event::Mark;
-use crate::domain::hunks::{Hunk, HunkId, HunkKind};
+use crate::domain::hunks::{Hunk, HunkKind};
 use crate::domain::inbox::Question;
+use crate::domain::landing::LandedAs;
 use crate::domain::report::Finding;
 use crate::domain::review::HunkState;
 use crate::domain::rounds::Comment;
@@ -142,6 +143,8 @@ fn task(root: &Root, view: &TaskView) -> TaskStatus {
         attempts: attempts.collect(),
         hunks: hunks.collect(),
         questions: view.questions.iter().map(question).collect(),
+        landable: view.landable,
+        landed: view.landed.as_ref().map(LandedAs::words),
     }
 }
 
@@ -175,7 +178,12 @@ pub fn decision(decision: &Decision) -> DecisionStatus {
 pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, placed: &[Placed]) -> ProposalResult {
     let link = |link: Link| links::to_uri(&root.path, &link);
     let task = view.task.to_string();
-    let facts = Facts::of(root, summary, view, placed);
+    let comments = comments_by_hunk(root, view);
+    // Of a large proposal every hunk is asked for.
+    let known: HashMap<_, _> = summary.hunks.iter().map(|known| (&known.id, known)).collect();
+    let places: HashMap<_, _> = placed.iter().map(|placed| (&placed.hunk.id, placed)).collect();
+    let shown =
+        |hunk: &Hunk| proposal_hunk(root, view, hunk, known.get(&hunk.id).copied(), places.get(&hunk.id).copied());
     let files = by_risk(root, summary, view).into_iter().map(|file| ProposalFileResult {
         path: file.path.clone(),
         old_path: file.old_path.clone(),
@@ -183,7 +191,11 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
         base_uri: link(Link::Base { task: task.clone(), path: file.path.clone() }),
         proposal_uri: link(Link::Proposal { task: task.clone(), path: file.path.clone() }),
         hunks: {
-            let mut hunks: Vec<_> = file.hunks.iter().map(|(hunk, _)| facts.proposal_hunk(hunk)).collect();
+            let mut hunks: Vec<_> = file.hunks.iter().map(|(hunk, _)| shown(hunk)).collect();
+            for (shown, (hunk, _)) in hunks.iter_mut().zip(&file.hunks) {
+                let beside = comments.get(&Some(&hunk.id));
+                shown.comments = beside.into_iter().flatten().map(|comment| comment.text.clone()).collect();
+            }
             put_findings(&mut hunks, file, &view.findings);
             hunks
         },
@@ -244,52 +256,34 @@ fn comment(comment: &Comment) -> CommentStatus {
     }
 }
 
-/// What is known of a proposal's hunks, by id: of a large one every hunk is asked for.
-struct Facts<'a> {
-    root: &'a Root,
-    view: &'a ProposalView,
-    known: HashMap<&'a HunkId, &'a HunkSummary>,
-    placed: HashMap<&'a HunkId, &'a Placed>,
-    has_comments: bool,
-}
-
-impl<'a> Facts<'a> {
-    fn of(root: &'a Root, summary: &'a ProposalSummary, view: &'a ProposalView, placed: &'a [Placed]) -> Self {
-        Self {
-            root,
-            view,
-            known: summary.hunks.iter().map(|known| (&known.id, known)).collect(),
-            placed: placed.iter().map(|placed| (&placed.hunk.id, placed)).collect(),
-            has_comments: !root.comments(&view.task).is_empty(),
-        }
-    }
-
-    fn proposal_hunk(&self, hunk: &Hunk) -> ProposalHunk {
-        let known = self.known.get(&hunk.id);
-        let place = self.placed.get(&hunk.id);
-        let lines = place.map_or_else(
-            || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),
-            |placed| placed.mapped.lines.clone(),
-        );
-        let comments = if self.has_comments { comments_on(self.root, self.view, &hunk.id) } else { Vec::new() };
-        ProposalHunk {
-            id: hunk.id.to_string(),
-            kind: kind(hunk.kind).to_owned(),
-            mark: known.map_or("pending", |known| mark(&known.state)).to_owned(),
-            state: place.map(|placed| state(placed.mapped.state).to_owned()),
-            start_line: lines.start,
-            end_line: lines.end,
-            old_start: hunk.old_start,
-            new_start: hunk.new_start,
-            old_lines: hunk.old_lines.clone(),
-            new_lines: hunk.new_lines.clone(),
-            weakens_test: hunk.weakens_test.clone(),
-            findings: Vec::new(),
-            comments: comments.into_iter().map(|comment| comment.text.clone()).collect(),
-            changed: known.is_some_and(|known| known.changed),
-            again: known.is_some_and(|known| known.again),
-            waits_for: waits_for(self.root, self.view, &hunk.id).map(|task| task.to_string()),
-        }
+fn proposal_hunk(
+    root: &Root,
+    view: &ProposalView,
+    hunk: &Hunk,
+    known: Option<&HunkSummary>,
+    place: Option<&Placed>,
+) -> ProposalHunk {
+    let lines = place.map_or_else(
+        || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),
+        |placed| placed.mapped.lines.clone(),
+    );
+    ProposalHunk {
+        id: hunk.id.to_string(),
+        kind: kind(hunk.kind).to_owned(),
+        mark: mark(&known.map(|known| known.state.clone()).unwrap_or_default()).to_owned(),
+        state: place.map(|placed| state(placed.mapped.state).to_owned()),
+        start_line: lines.start,
+        end_line: lines.end,
+        old_start: hunk.old_start,
+        new_start: hunk.new_start,
+        old_lines: hunk.old_lines.clone(),
+        new_lines: hunk.new_lines.clone(),
+        weakens_test: hunk.weakens_test.clone(),
+        findings: Vec::new(),
+        comments: Vec::new(),
+        changed: known.is_some_and(|known| known.changed),
+        again: known.is_some_and(|known| known.again),
+        waits_for: waits_for(root, view, &hunk.id).map(|task| task.to_string()),
     }
 }
 

@@ -97,6 +97,10 @@ pub struct TaskStatus {
     pub hunks: Vec<HunkStatus>,
     /// What people asked its agents at work, oldest first.
     pub questions: Vec<QuestionStatus>,
+    /// Whether its accepted text can be made a commit.
+    pub landable: bool,
+    /// The commit its accepted text is in: `1a2b3c4d on main`; null while it is in none of ours.
+    pub landed: Option<String>,
 }
 
 /// What a person asked an agent at work.

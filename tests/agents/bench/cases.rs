@@ -44,6 +44,7 @@ pub const FEATURES: &[&str] = &[
     "gives way at its limit",
     "waits for its limit",
     "works behind the fence",
+    "runs out of time",
     "an endless loop",
 ];
 
@@ -186,7 +187,10 @@ pub fn keeps_to_a_budget(subject: &'static Subject) {
     // An agent that tells only in the end what it used cannot be held to a budget meanwhile.
     let turn = driving.finish_or_stop(PATIENCE, || bench.mock.turns(Bench::RUN) > 12);
     let kept = turn.ending.failure == Some(Outcome::BudgetExceeded);
-    failed(&turn, if kept { Outcome::BudgetExceeded } else { Outcome::Cancelled });
+    // Some agents notice by themselves that they repeat themselves.
+    let noticed = turn.ending.failure == Some(Outcome::TimedOut);
+    let otherwise = if noticed { Outcome::TimedOut } else { Outcome::Cancelled };
+    failed(&turn, if kept { Outcome::BudgetExceeded } else { otherwise });
     program_is_gone(&bench);
     saw(subject.name, "keeps to a budget", yes_or_no(kept));
 }

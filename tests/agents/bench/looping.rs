@@ -7,12 +7,12 @@ use super::seen::saw;
 use super::subjects::Subject;
 use crate::leftovers;
 use crate::mock::fault::QUOTA_SECONDS;
-use crate::mock::play::{FILE, SUMMARY, Step};
+use crate::mock::play::{FILE, GREETING, SUMMARY, Step};
 use ralph_sidecar::infra::sandbox::{Support, support};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// What there is to say of the only task after a run.
 struct Ran {
@@ -188,7 +188,7 @@ fn minutes_from_now(time: &str) -> i64 {
 }
 
 /// Behind the fence the agent commits in its slot and writes its own session, and reaches nothing of the checkout or
-/// beside it; `session` is where its sessions are, in the bench's folder.
+/// beside it; `session` is where its sessions are, in the bench's folder, empty for one without.
 pub fn is_fenced(subject: &'static Subject, session: &str) {
     if let Support::Open { why } = support() {
         eprintln!("SKIPPED: there is no write fence here: {why}");
@@ -233,22 +233,65 @@ pub enum Bound {
     Idle(u64),
     /// Tokens of the attempt.
     Tokens(u64),
+    /// Seconds of the attempt.
+    Time(u64),
+    /// None of ours: the agent ends by itself, after so many attempts.
+    Own(u64),
 }
 
-/// The agent itself would not end: our limit ends it, as what it is, and nothing of it is left.
+/// The agent itself would not end soon: a limit ends it, as what it is, and nothing of it is left.
 pub fn is_bounded(subject: &'static Subject, scenario: &str, bound: Bound) {
     let (name, limit, outcome, words) = match bound {
         Bound::Idle(seconds) => ("idle_seconds", seconds, "timed_out", "silent"),
         Bound::Tokens(tokens) => ("attempt_tokens", tokens, "budget_exceeded", "token"),
+        Bound::Time(seconds) => ("attempt_seconds", seconds, "timed_out", "wall timeout"),
+        Bound::Own(attempts) => ("attempts", attempts, "timed_out", "its own limit"),
     };
-    let (bench, ran) = run_once(subject, scenario, json!({ "limits": { "attempts": 1, name: limit } }));
+    let mut limits = json!({ "attempts": 1 });
+    limits[name] = json!(limit);
+    let (bench, ran) = run_once(subject, scenario, json!({ "limits": limits }));
     assert_eq!(ran.attempts(), [("worker", outcome)], "{}", ran.shown());
     assert!(ran.detail().contains(words), "{}", ran.shown());
     assert!(bench.mock.turns(Bench::RUN) >= 1, "the model was asked: {}", ran.shown());
     let by = match bound {
-        Bound::Idle(_) => "limit of silence",
-        Bound::Tokens(_) => "limit of tokens",
+        Bound::Idle(_) => "our limit of silence",
+        Bound::Tokens(_) => "our limit of tokens",
+        Bound::Time(_) => "our limit of time",
+        Bound::Own(_) => "its own limit",
     };
     let feature = if scenario == "runaway" { "an endless loop" } else { scenario };
-    saw(subject.name, feature, &format!("`{outcome}` by our {by}"));
+    saw(subject.name, feature, &format!("`{outcome}` by {by}"));
+}
+
+/// The agent works until the time of an attempt is up: it is ended with the shell it started, and what it did is kept.
+pub fn runs_out_of_time(subject: &'static Subject, seconds: u64) {
+    let bench = Bench::new(subject, "script");
+    let write = Step::Write { path: FILE.into(), text: GREETING.into() };
+    // Claude Code refuses to wait by a `sleep` alone, codex waits for no command longer than some seconds, and gemini
+    // gives up where one is repeated.
+    let wait = |number: u32| Step::Shell(format!("n={number}; for second in 1 2 3; do sleep 1; done"));
+    let steps: Vec<Step> = std::iter::once(write).chain((1..100).map(wait)).collect();
+    bench.mock.script(Bench::RUN, &steps);
+    let limits = json!({ "limits": { "attempts": 1, "attempt_seconds": seconds } });
+    settle(&bench, &[("worker", subject, "script")], &greets(), &limits);
+    let ran = run(&bench);
+    assert_eq!(ran.attempts(), [("worker", "timed_out")], "{}", ran.shown());
+    assert!(ran.detail().contains("wall timeout"), "{}", ran.shown());
+    assert!(bench.mock.turns(Bench::RUN) >= 2, "it had written and was in its shell: {}", ran.shown());
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        bench.surround(git.args(arguments).current_dir(bench.slot()));
+        String::from_utf8(git.output().expect("git runs").stdout).expect("text")
+    };
+    let refs = git(&["for-each-ref", "--format=%(refname)", "refs/ralph"]);
+    let kept = refs.lines().find(|name| name.ends_with("/attempt-1")).unwrap_or_else(|| panic!("{refs}"));
+    assert_eq!(git(&["show", &format!("{kept}:{FILE}")]), GREETING, "{}", ran.shown());
+    saw(subject.name, "runs out of time", "`timed_out`, its work kept");
+}
+
+/// The agent does not say that anything went wrong: its attempt ends as one that reported nothing.
+pub fn passes_for_an_end(subject: &'static Subject, scenario: &str) {
+    let (_bench, ran) = run_once(subject, scenario, json!({ "limits": { "attempts": 1 } }));
+    assert_eq!(ran.attempts(), [("worker", "incomplete")], "{}", ran.shown());
+    saw(subject.name, scenario, "`incomplete`: it does not tell");
 }

@@ -242,9 +242,10 @@ impl Exchange {
             _ => {}
         }
         let end = if broken == Break::MaxTokens { End::MaxTokens } else { End::Regular };
-        // A call that is whole would be carried out all the same.
+        // A call that is whole would be carried out all the same, and these write one as a single event.
         let cut = Answer::Words("It begins with".to_owned());
-        let said = if broken == Break::MaxTokens { &cut } else { said };
+        let whole_calls = matches!(dialect, Dialect::Chat | Dialect::Gemini) && broken == Break::Truncated;
+        let said = if broken == Break::MaxTokens || whole_calls { &cut } else { said };
         let (events, whole) = if request.stream {
             (dialect.events(request, said, end), String::new())
         } else {
@@ -264,6 +265,10 @@ impl Exchange {
                 vec![Part::Text("data: {\"type\": \"mess\n\n".to_owned())]
             }
             Break::Malformed => vec![Part::Text("{\"type\": \"mess\n".to_owned())],
+            // Google's own client finds an error only where it comes alone.
+            Break::Told(refusal) if request.stream && dialect == Dialect::Gemini => {
+                vec![Part::Text(dialect.told(refusal, &request.model))]
+            }
             Break::Told(refusal) if request.stream => {
                 vec![Part::Text(events[0].clone()), Part::Text(dialect.told(refusal, &request.model))]
             }

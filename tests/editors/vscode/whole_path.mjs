@@ -92,7 +92,7 @@ try {
   await person.sees('See you, dear $1');
   await person.sees('nobody is dear to a program');
   await person.keep('finding');
-  await person.key('r');
+  await person.key('Shift+R');
   await person.input('Why not?', 'too familiar');
   await person.until('the third review', async () => (await person.tab()).includes('main.sh'));
   await person.keep('third-file');

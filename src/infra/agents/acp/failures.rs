@@ -8,6 +8,7 @@ use crate::domain::outcome::Outcome;
 use crate::protocol::reset_time;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// The protocol's code for an agent that needs somebody to log in.
 const AUTH_REQUIRED: i32 = -32000;
@@ -15,6 +16,9 @@ const AUTH_REQUIRED: i32 = -32000;
 const DEPTH: usize = 5;
 /// Characters of an agent's own words that are kept.
 const WORDS: usize = 1500;
+/// opencode repeats what may pass by itself for a minute at least, with waits of 2, 4, 8, 16 and 30 s, and gives up at
+/// once what may not: nothing else tells the two apart where the words do not.
+const REPEATED: Duration = Duration::from_secs(50);
 
 /// Fields that hold a typed class of the error.
 const CLASS_FIELDS: [&str; 9] =
@@ -112,9 +116,16 @@ fn class_of_status(status: u64, words: &str) -> Option<Class> {
         413 => agent(Outcome::ContextExhausted),
         429 => Some((Outcome::RateLimited, scope_of_limit(words))),
         400 | 422 => class_of_words(words).or(agent(Outcome::Crashed)),
-        500..=599 => agent(Outcome::Overloaded),
+        // gemini says so too when there was no status at all, and then the words may know more.
+        500 => class_of_words(words).filter(|(outcome, _)| is_told_better(*outcome)).or(agent(Outcome::Overloaded)),
+        501..=599 => agent(Outcome::Overloaded),
         _ => None,
     }
+}
+
+/// Tells whether words that say this are believed rather than a status of 500.
+fn is_told_better(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Network | Outcome::ModelUnavailable | Outcome::ContextExhausted)
 }
 
 /// A limit that names the model is about that model only.
@@ -137,6 +148,7 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "maximum context",
                 "context overflow",
                 "too many tokens",
+                "maximum number of tokens",
                 "output token maximum",
                 "max_output_tokens",
             ],
@@ -225,6 +237,8 @@ pub(super) fn class_of_words(words: &str) -> Option<Class> {
                 "stream ended",
                 "timed out",
                 "malformed response",
+                "json parsing failed",
+                "json parse error",
             ],
         ),
     ];
@@ -250,6 +264,8 @@ pub(super) struct Told {
     /// A code of HTTP or of the protocol; zero when there is none.
     code: i32,
     data: Vec<Value>,
+    /// How long the agent tried before it gave up.
+    tried: Duration,
 }
 
 impl Told {
@@ -272,7 +288,13 @@ impl Told {
         if words.is_empty() {
             words = format!("the agent failed without a word (code {code})");
         }
-        Self { words, code, data: std::iter::once(data.clone()).chain(inner).collect() }
+        Self { words, code, data: std::iter::once(data.clone()).chain(inner).collect(), tried: Duration::ZERO }
+    }
+
+    /// Adds how long there was no sign of work before the error came.
+    pub fn after(mut self, tried: Duration) -> Self {
+        self.tried = tried;
+        self
     }
 
     /// Returns what is typed about it; none when nothing tells a class.
@@ -308,10 +330,12 @@ impl Told {
     fn vague(&self) -> Option<Class> {
         let mut found = None;
         self.visit(&mut |fields| {
-            // opencode names every error of a provider so, and repeats those that pass by itself.
-            if fields.get("errorName").is_some_and(|name| name == "APIError") {
-                found = found.or_else(|| agent(Outcome::InvalidOutput));
-            }
+            // opencode names every error of a provider so, and tells nothing else of it.
+            found = found.or_else(|| match fields.get("errorName")?.as_str()? {
+                "APIError" | "UnknownError" if self.tried >= REPEATED => agent(Outcome::Overloaded),
+                "APIError" => agent(Outcome::InvalidOutput),
+                _ => None,
+            });
             let words = CLASS_FIELDS.iter().filter_map(|name| fields.get(*name)?.as_str());
             found = found.or_else(|| words.map(plain).find_map(|word| class_of_vague_word(&word)));
         });

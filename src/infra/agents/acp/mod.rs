@@ -104,7 +104,7 @@ async fn run(session: &mut Session, around: &Surroundings) -> Ending {
     let order = session.order();
     let program = Program::of(order.agent.command.iter().map(String::as_str));
     let mut env = order.agent.env.clone();
-    for (name, value) in program.environment() {
+    for (name, value) in program.environment().iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
         env.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
     }
     let launch = Launch { argv: order.agent.command.clone(), env, without: Vec::new() };
@@ -329,7 +329,7 @@ fn notes_of(session: &Session, abilities: &Value) -> Vec<String> {
 /// given to it afterwards, in the same session.
 async fn prompt(turn: &mut Turn<'_>, session: &str) -> Result<Ending, Ending> {
     let text = turn.session.prompt().to_owned();
-    turn.updates.begin_turn();
+    turn.begin();
     let mut asked = turn.link.prompt(session, &text);
     let waited = turn.wait(&mut asked, None).await;
     let mut ending = answered(turn, session, &mut asked, waited).await?;
@@ -339,7 +339,7 @@ async fn prompt(turn: &mut Turn<'_>, session: &str) -> Result<Ending, Ending> {
         }
         let Some((inbox, words)) = unread(turn).await else { break };
         turn.session.note(format!("given to the agent: {words}"));
-        turn.updates.begin_turn();
+        turn.begin();
         let mut asked = turn.link.prompt(session, &words);
         acknowledge(turn, inbox).await;
         let waited = turn.wait(&mut asked, None).await;
@@ -388,6 +388,10 @@ async fn answered(turn: &mut Turn<'_>, session: &str, asked: &mut Answer, waited
             turn.cancel(session, asked).await;
             Err(stopped())
         }
+        Waited::Stuck => {
+            turn.cancel(session, asked).await;
+            Err(stuck())
+        }
         waited => settled(turn, waited).await.map(|_| stopped()),
     }
 }
@@ -397,14 +401,22 @@ async fn settled(turn: &mut Turn<'_>, waited: Waited) -> Result<Value, Ending> {
     match waited {
         Waited::Answered(Ok(answer)) => Ok(answer),
         Waited::Answered(Err(error)) if error.gone => Err(turn.death().await),
-        Waited::Answered(Err(error)) => Err(Told::by_error(&error).ending(&clock())),
+        Waited::Answered(Err(error)) => Err(Told::by_error(&error).after(turn.silence()).ending(&clock())),
         Waited::Silent => Err(Ending::failed(
             Outcome::TimedOut,
             format!("the agent did not open its session within {} s", turn.around.limits.open.as_secs()),
         )),
         Waited::Stopped => Err(stopped()),
         Waited::OverBudget(which) => Err(Ending::failed(Outcome::BudgetExceeded, which)),
+        Waited::Stuck => Err(stuck()),
     }
+}
+
+fn stuck() -> Ending {
+    Ending::failed(
+        Outcome::Network,
+        "the model's answers break off before their end, and the agent asks for them again and again",
+    )
 }
 
 fn stopped() -> Ending {

@@ -21,6 +21,7 @@ pub(super) fn of_permission(question: String, agent: &str) -> Report {
         recommend: Some(without),
         file: None,
         line: None,
+        permission: true,
     }
 }
 
@@ -55,7 +56,8 @@ pub(super) fn of_elicitation(params: &Value) -> Report {
     if let Some(url) = params["url"].as_str() {
         question.push_str(&format!("\n{url}"));
     }
-    Report::Ask { question: clipped(&question, LIMIT), options, recommend: None, file: None, line: None }
+    let question = clipped(&question, LIMIT);
+    Report::Ask { question, options, recommend: None, file: None, line: None, permission: false }
 }
 
 /// Returns the choices of a field: an enumeration, or titled constants, of one value or of several.
@@ -103,7 +105,9 @@ mod tests {
     #[test]
     fn a_question_without_anything_is_still_one() {
         assert!(!question_of(&of_elicitation(&json!(null))).is_empty());
-        let Report::Ask { recommend, options, .. } = of_permission("May it?".into(), "a") else { panic!("it asks") };
-        assert_eq!(recommend.as_deref(), options.first().map(String::as_str));
+        let Report::Ask { recommend, options, permission, .. } = of_permission("May it?".into(), "a") else {
+            panic!("it asks")
+        };
+        assert_eq!((recommend.as_deref(), permission), (options.first().map(String::as_str), true));
     }
 }

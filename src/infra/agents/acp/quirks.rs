@@ -3,17 +3,19 @@
 //!
 //! | agent | quirk |
 //! | --- | --- |
-//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; its own sandbox does not work inside ours; it takes 2 s to end with its input |
-//! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code |
-//! | opencode 1.18.33 | errors name only the class of its own error; tells editors of each edit by `fs/write_text_file`, offered or not, and writes the file itself; a refusal costs pages of its own source on its other stream |
+//! | codex-acp 2.6.0 | overload, limits and a full context come as `end_turn` with `usage: null`; the thread's status is `systemError`, the reason the last words; its own sandbox does not work inside ours; its shell forgets our PATH, unless it is told not to; it takes 2 s to end with its input |
+//! | gemini 0.61.0 | starts itself again as a child that signals do not reach; errors carry the status of HTTP as code, or 500 whatever it was; an answer that breaks off comes as `end_turn`; tells its tokens in `_meta` |
+//! | opencode 1.18.33 | errors name only the class of its own error; an answer that breaks off is asked for again without end; tells editors of each edit by `fs/write_text_file`, offered or not, and writes the file itself; a refusal costs pages of its own source on its other stream |
 //! | claude-agent-acp | errors carry `data.errorKind`; `-32000` is for logging in |
 //! | the older adapters | do not end with their input |
 
 use super::failures::{Clock, Told};
+use super::turn::usage_of;
 use super::updates::Updates;
 use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// The agents with quirks.
@@ -42,7 +44,7 @@ impl Program {
         Self::Other
     }
 
-    /// Variables it is started with, unless the configuration sets them.
+    /// Variables it is started with, unless the configuration or the user's environment sets them.
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
             // The slot is a copy of what its user has trusted, and nobody is there to be asked.
@@ -50,7 +52,9 @@ impl Program {
             Self::OpenCode => &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
             // Else it hides the tools of servers behind a search.
             Self::Claude => &[("ENABLE_TOOL_SEARCH", "false"), ("DISABLE_AUTOUPDATER", "1")],
-            Self::Codex | Self::Other => &[],
+            // A login shell would set PATH anew, without our program in it.
+            Self::Codex => &[("CODEX_CONFIG", r#"{"allow_login_shell":false}"#)],
+            Self::Other => &[],
         }
     }
 
@@ -74,9 +78,15 @@ impl Program {
     }
 }
 
+/// Messages of opencode in a row, without a tool call between two, that cannot all have come to their end: one that does
+/// ends the turn.
+const UNFINISHED: usize = 6;
+
 /// What updates tell of a failure that the answer to the prompt may not.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
+    /// The messages said since the last tool call.
+    messages: HashSet<String>,
     /// The agent's own word for its state is a failure.
     failed: bool,
     /// The last typed error it told of.
@@ -86,9 +96,31 @@ pub(super) struct Signs {
 impl Signs {
     /// Looks at an update; returns a note when it tells of an error that the agent tries to get over.
     pub fn hear(&mut self, update: &Value, updates: &mut Updates) -> Option<String> {
-        if update["sessionUpdate"] != "session_info_update" {
-            return None;
+        match update["sessionUpdate"].as_str() {
+            Some("agent_message_chunk") => {
+                self.messages.extend(update["messageId"].as_str().map(str::to_owned));
+                None
+            }
+            Some("tool_call" | "tool_call_update") => {
+                self.messages.clear();
+                None
+            }
+            Some("session_info_update") => self.hear_codex(update, updates),
+            _ => None,
         }
+    }
+
+    /// Forgets what was said, with a prompt that the agent may answer with anything.
+    pub fn begin_turn(&mut self) {
+        self.messages.clear();
+    }
+
+    /// Tells whether the agent asks for the same answer again and again, because the answers break off.
+    pub fn is_stuck(&self, program: Program) -> bool {
+        program == Program::OpenCode && self.messages.len() >= UNFINISHED
+    }
+
+    fn hear_codex(&mut self, update: &Value, updates: &mut Updates) -> Option<String> {
         let codex = &update["_meta"]["codex"];
         match codex["threadStatus"]["type"].as_str() {
             Some("systemError") => {
@@ -113,6 +145,10 @@ impl Signs {
         let silent = updates.active && !updates.worked && answer["usage"].is_null();
         match reason {
             "end_turn" if self.failed || (program == Program::Codex && silent) => self.hidden(&updates.words, clock),
+            "end_turn" if program == Program::Gemini && !updates.worked && used_nothing(answer) => Ending::failed(
+                Outcome::Network,
+                "the model's answer broke off: no request of this turn came to its end",
+            ),
             "end_turn" if !updates.active => {
                 Ending::failed(Outcome::InvalidOutput, "the agent ended its turn without a word and without any work")
             }
@@ -149,6 +185,11 @@ impl Signs {
         }
         Told::new(words, &error, 0).ending(clock)
     }
+}
+
+/// Tells whether the agent counted what it used, and that was nothing.
+fn used_nothing(answer: &Value) -> bool {
+    usage_of(answer).is_some_and(|usage| usage.tokens() == 0)
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub(super) enum Waited {
     Stopped,
     /// A bound of the order was reached, and the step that was on has ended.
     OverBudget(String),
+    /// The agent asks for the same again and again, and would not end.
+    Stuck,
 }
 
 /// A turn that is on.
@@ -66,6 +68,8 @@ pub(super) struct Turn<'a> {
     over: Option<Over>,
     /// What earlier prompts of this turn used, by the agent's own count.
     counted: Usage,
+    /// When the agent last gave a sign of work, or was given a prompt.
+    heard_at: Instant,
 }
 
 /// A bound that was reached, the steps that are still on, and when they are waited for no longer.
@@ -107,7 +111,20 @@ impl<'a> Turn<'a> {
             asked: false,
             over: None,
             counted: Usage::default(),
+            heard_at: Instant::now(),
         }
+    }
+
+    /// Begins with a prompt, which the agent may answer with anything.
+    pub fn begin(&mut self) {
+        self.updates.begin_turn();
+        self.signs.begin_turn();
+        self.heard_at = Instant::now();
+    }
+
+    /// Returns for how long the agent gave no sign of work.
+    pub fn silence(&self) -> Duration {
+        self.heard_at.elapsed()
     }
 
     /// Waits for an answer and handles everything else meanwhile; a stop ends the wait.
@@ -124,6 +141,9 @@ impl<'a> Turn<'a> {
         let stop = self.session.stop();
         let deadline = Instant::now() + limit;
         loop {
+            if heed && self.signs.is_stuck(self.program) {
+                return Waited::Stuck;
+            }
             if heed && let Some(over) = &self.over {
                 let steps_are_done = over.steps.iter().all(|step| !self.updates.is_open(step));
                 if steps_are_done || Instant::now() >= over.until {
@@ -230,6 +250,9 @@ impl<'a> Turn<'a> {
         if self.muted {
             return;
         }
+        if !lines.is_empty() {
+            self.heard_at = Instant::now();
+        }
         note.into_iter().for_each(|note| self.session.note(note));
         lines.iter().for_each(|line| self.session.say(line));
         self.count();
@@ -253,7 +276,7 @@ impl<'a> Turn<'a> {
 
     /// Adds what the answer to a prompt says that its turn used.
     pub fn count_turn(&mut self, answer: &Value) {
-        if let Some(usage) = usage_of(&answer["usage"]) {
+        if let Some(usage) = usage_of(answer) {
             self.counted.add(&usage);
         }
         self.count();
@@ -280,7 +303,7 @@ impl<'a> Turn<'a> {
             Verdict::Allowed if option.is_none() => {
                 self.session.note(format!("cancelled a question that no option answers: {title}"));
             }
-            Verdict::Allowed => {}
+            Verdict::Allowed => self.begins(&params["toolCall"]),
             Verdict::Denied { why, question } => {
                 self.session.note(format!("denied: {title}: {why}"));
                 if let Some(question) = question {
@@ -288,6 +311,16 @@ impl<'a> Turn<'a> {
                     self.ask(questions::of_permission(question, &name));
                 }
             }
+        }
+    }
+
+    /// Takes a call that was allowed for begun: gemini tells nothing more of it until it is over.
+    fn begins(&mut self, call: &Value) {
+        let mut call = call.clone();
+        if let Some(fields) = call.as_object_mut() {
+            fields.insert("sessionUpdate".into(), "tool_call_update".into());
+            fields.insert("status".into(), "in_progress".into());
+            self.update(&call);
         }
     }
 
@@ -364,16 +397,27 @@ pub(super) fn is_message(line: &str) -> bool {
     serde_json::from_str::<Probe>(line).is_ok()
 }
 
-/// Reads the usage of a turn. The protocol counts tokens of a cache beside the others, and some agents count thoughts
-/// within the output.
-pub(super) fn usage_of(usage: &Value) -> Option<Usage> {
+/// Reads the usage of a turn off the answer to its prompt. The protocol counts tokens of a cache beside the others, and
+/// some agents count thoughts within the output.
+pub(super) fn usage_of(answer: &Value) -> Option<Usage> {
+    let usage = &answer["usage"];
     let count = |name: &str| usage[name].as_u64().unwrap_or(0);
-    usage.as_object()?;
+    if !usage.is_object() {
+        return usage_beside(answer);
+    }
     let cached = count("cachedReadTokens").saturating_add(count("cachedWriteTokens"));
     let (input, output) = (count("inputTokens").saturating_add(cached), count("outputTokens"));
     let beside = count("totalTokens") > input.saturating_add(output);
     let output_tokens = if beside { output.saturating_add(count("thoughtTokens")) } else { output };
     Some(Usage { input_tokens: input, cached_tokens: count("cachedReadTokens"), output_tokens, usd: None })
+}
+
+/// Reads what gemini tells of a turn's usage, beside the protocol.
+fn usage_beside(answer: &Value) -> Option<Usage> {
+    let told = &answer["_meta"]["quota"]["token_count"];
+    let (input, output) = (told["input_tokens"].as_u64(), told["output_tokens"].as_u64());
+    let told = Usage { input_tokens: input?, output_tokens: output?, ..Usage::default() };
+    Some(told)
 }
 
 /// Resolves the links of a path as far as it exists.

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Characters of a tool's output that are kept.
 const OUTPUT_LIMIT: usize = 8 * 1024;
+/// Bytes of a terminal's output that are collected.
+const TERMINAL_LIMIT: usize = 64 * 1024;
 /// Characters of an unknown message that are kept.
 const RAW_LIMIT: usize = 4 * 1024;
 /// Tool calls whose end is remembered, so that a late word does not begin them again.
@@ -220,6 +222,12 @@ impl Tool {
         }
         if let Some(locations) = update["locations"].as_array().filter(|locations| !locations.is_empty()) {
             self.locations = locations.iter().filter_map(|place| Some(place["path"].as_str()?.to_owned())).collect();
+        }
+        // What a terminal printed, which codex-acp tells piece by piece and beside the protocol.
+        if let Some(piece) = update["_meta"]["terminal_output_delta"]["data"].as_str()
+            && self.output.len() < TERMINAL_LIMIT
+        {
+            self.output.push_str(piece);
         }
         if let Some(contents) = update["content"].as_array().filter(|contents| !contents.is_empty()) {
             let of_kind = |kind: &'static str| contents.iter().filter(move |content| content["type"] == kind);

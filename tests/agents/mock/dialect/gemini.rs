@@ -5,6 +5,9 @@ use crate::mock::conversation::{Item, Request, Tool};
 use crate::mock::toolbox::Answer;
 use serde_json::{Value, json};
 
+/// What the client itself puts in the place of an answer that failed.
+const INTERRUPTED: &str = "[The previous response was interrupted";
+
 pub fn read(path: &str, body: &Value) -> Request {
     let mut tools = Vec::new();
     for group in body["tools"].as_array().into_iter().flatten() {
@@ -22,8 +25,12 @@ pub fn read(path: &str, body: &Value) -> Request {
             if let Some(call) = part.get("functionCall") {
                 items.push(Item::Call { id: id(call), name: name(call) });
             } else if let Some(result) = part.get("functionResponse") {
-                items.push(Item::Result { id: id(result), text: result["response"].to_string() });
-            } else if let Some(text) = part["text"].as_str() {
+                // A session that is loaded again has each result twice.
+                let result = Item::Result { id: id(result), text: result["response"].to_string() };
+                if items.last() != Some(&result) {
+                    items.push(result);
+                }
+            } else if let Some(text) = part["text"].as_str().filter(|text| !text.starts_with(INTERRUPTED)) {
                 let text = text.to_owned();
                 items.push(if content["role"] == "model" { Item::Model(text) } else { Item::Person(text) });
             }

@@ -97,8 +97,8 @@ impl Dialect {
                     serde_json::json!({ "type": "response.failed", "sequence_number": 2, "response": response });
                 event("response.failed", &failed)
             }
-            Self::Chat | Self::Gemini => data(&body),
-            Self::Ollama => format!("{body}\n"),
+            Self::Chat => data(&body),
+            Self::Gemini | Self::Ollama => format!("{body}\n"),
         }
     }
 

@@ -66,7 +66,7 @@ fn play(name: &str, text: &str) -> Played {
             (None, Some(3)) => {
                 let result = &message["result"];
                 let error = &message["error"];
-                played.tokens = usage_of(&result["usage"]).map_or(0, |usage| usage.tokens());
+                played.tokens = usage_of(result).map_or(0, |usage| usage.tokens());
                 played.ending = Some(match error.is_object() {
                     true => {
                         let code = error["code"].as_i64().and_then(|code| i32::try_from(code).ok()).expect("a code");
@@ -111,7 +111,7 @@ fn each_recording_ends_as_what_happened_to_it() {
 
 #[test]
 fn work_is_told_and_its_questions_are_answered() {
-    let rows = [("opencode", "aa", 150), ("gemini", "aa", 0), ("claude", "a", 640), ("codex", "", 450)];
+    let rows = [("opencode", "aa", 150), ("gemini", "aa", 450), ("claude", "a", 640), ("codex", "", 450)];
     for (agent, permissions, tokens) in rows {
         let name = format!("{agent}-write");
         let played = play(&name, &std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).expect("readable"));

@@ -63,6 +63,7 @@ fn errors_of_each_agent_have_their_outcome() {
         (Overloaded, -32603, "Internal error: Bad Gateway: <html>", opencode("APIError")),
         (Auth, -32603, "Internal error: no", opencode("ProviderAuthError")),
         (Crashed, -32603, "Internal error: what", opencode("UnknownError")),
+        (Network, -32603, "Internal error: JSON parsing failed: Text: {\"a.", opencode("UnknownError")),
         // gemini, whose code is a status, and whose message is a body.
         (Auth, 401, r#"{"error":{"message":"Invalid API key","code":"invalid_api_key"}}"#, json!(null)),
         (Auth, 403, "Forbidden", json!(null)),
@@ -70,6 +71,16 @@ fn errors_of_each_agent_have_their_outcome() {
         (ModelUnavailable, 404, "models/x is not found", json!(null)),
         (Overloaded, 500, "Incomplete JSON segment at the end", json!(null)),
         (Overloaded, 503, "", json!(null)),
+        (Overloaded, 500, "Internal server error", json!(null)),
+        (Overloaded, 500, "please log in to the status page", json!(null)),
+        (Network, 500, "exception TypeError: fetch failed sending request", json!(null)),
+        (ModelUnavailable, 500, "models/gemini-x is not found for API version v1beta.", json!(null)),
+        (
+            ContextExhausted,
+            400,
+            "The input token count (2) exceeds the maximum number of tokens allowed (1).",
+            json!(null),
+        ),
         (ContextExhausted, 400, "The input token count exceeds the maximum context length", json!(null)),
         (Crashed, 400, "Bad Request", json!(null)),
         // Bodies of providers within the data.
@@ -82,6 +93,26 @@ fn errors_of_each_agent_have_their_outcome() {
         let ending = ended(code, message, data.clone());
         assert_eq!(ending.failure, Some(expected), "{code} {message} {data}: {}", ending.detail);
         assert!(!ending.detail.is_empty());
+    }
+}
+
+#[test]
+fn what_opencode_repeated_is_not_the_fault_of_the_request() {
+    let ended = |name: &str, seconds: u64, words: &str| {
+        let data = json!({ "service": "session", "errorName": name });
+        let error = RpcError { code: -32603, message: format!("Internal error: {words}"), data, gone: false };
+        Told::by_error(&error).after(Duration::from_secs(seconds)).ending(&clock()).failure
+    };
+    for (name, seconds, words, expected) in [
+        ("APIError", 1, "boom", Outcome::InvalidOutput),
+        ("APIError", 62, "boom", Outcome::Overloaded),
+        ("UnknownError", 1, "boom", Outcome::Crashed),
+        ("UnknownError", 62, "boom", Outcome::Overloaded),
+        // Words that tell are believed whenever they come.
+        ("APIError", 62, "Insufficient credits", Outcome::Auth),
+        ("ContextOverflowError", 62, "boom", Outcome::ContextExhausted),
+    ] {
+        assert_eq!(ended(name, seconds, words), Some(expected), "{name} after {seconds} s: {words}");
     }
 }
 

@@ -77,6 +77,48 @@ fn a_turn_is_regular_only_with_its_end_and_a_sign_of_work() {
 }
 
 #[test]
+fn gemini_hides_an_answer_that_broke_off() {
+    let told = |tokens: u64| {
+        let count = json!({ "input_tokens": tokens, "output_tokens": 0 });
+        json!({ "stopReason": "end_turn", "_meta": { "quota": { "token_count": count } } })
+    };
+    let tool = json!({ "sessionUpdate": "tool_call", "toolCallId": "1", "title": "x", "status": "completed" });
+    for (program, heard, answer, expected) in [
+        (Program::Gemini, vec![said("It begins")], told(0), Some(Outcome::Network)),
+        (Program::Gemini, vec![], told(0), Some(Outcome::Network)),
+        (Program::Gemini, vec![said("done")], told(7), None),
+        // Not every endpoint counts.
+        (Program::Gemini, vec![tool, said("done")], told(0), None),
+        (Program::Gemini, vec![said("done")], json!({ "stopReason": "end_turn" }), None),
+        (Program::Other, vec![said("done")], told(0), None),
+    ] {
+        let ending = ended(program, &heard, answer.clone());
+        assert_eq!(ending.failure, expected, "{heard:?} {answer}: {}", ending.detail);
+    }
+}
+
+#[test]
+fn opencode_is_stuck_when_its_messages_follow_each_other_without_end() {
+    let message = |id: usize| {
+        json!({ "sessionUpdate": "agent_message_chunk", "messageId": format!("m{id}"),
+        "content": { "type": "text", "text": "It begins" } })
+    };
+    let tool = json!({ "sessionUpdate": "tool_call_update", "toolCallId": "1", "status": "completed" });
+    let (mut updates, mut signs) = (Updates::default(), Signs::default());
+    for id in 1..UNFINISHED {
+        // However many pieces one comes in.
+        for _ in 0..3 {
+            signs.hear(&message(id), &mut updates);
+        }
+    }
+    assert!(!signs.is_stuck(Program::OpenCode));
+    signs.hear(&message(UNFINISHED), &mut updates);
+    assert!(signs.is_stuck(Program::OpenCode) && !signs.is_stuck(Program::Other));
+    signs.hear(&tool, &mut updates);
+    assert!(!signs.is_stuck(Program::OpenCode), "it works");
+}
+
+#[test]
 fn codex_tells_a_failure_by_its_status_and_its_last_words() {
     let end = json!({ "stopReason": "end_turn", "usage": null });
     let retry = |status: u64| {

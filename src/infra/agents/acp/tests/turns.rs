@@ -172,7 +172,7 @@ async fn permissions_are_answered_by_policy_and_a_person_is_asked_once() {
     assert!(answer(71).contains(r#""optionId":"yes""#), "{}", played.heard);
     assert!(answer(72).contains(r#""optionId":"no""#) && answer(73).contains(r#""optionId":"no""#), "{}", played.heard);
     assert!(answer(74).contains("cancelled"), "{}", played.heard);
-    let [Report::Ask { question, options, recommend, .. }] = played.reports.as_slice() else {
+    let [Report::Ask { question, options, recommend, permission: true, .. }] = played.reports.as_slice() else {
         panic!("{:?}", played.reports)
     };
     assert!(question.contains("/etc/hosts") && question.contains("`write` of agent `fake`"), "{question}");

@@ -48,6 +48,22 @@ fn each_kind_of_update_becomes_its_line() {
 }
 
 #[test]
+fn what_a_terminal_printed_is_told_with_the_end_of_its_call() {
+    let mut updates = Updates::default();
+    let mut call = |status: &str, piece: &str| {
+        let meta = json!({ "terminal_output_delta": { "data": piece } });
+        let content = json!([{ "type": "terminal", "terminalId": "1" }]);
+        let update = json!({ "sessionUpdate": "tool_call_update", "toolCallId": "1", "title": "ls", "status": status,
+            "content": content, "_meta": meta });
+        heard(&mut updates, &update)
+    };
+    assert_eq!(call("in_progress", "a\n"), ["1 Started ls | "]);
+    assert!(call("in_progress", &"b".repeat(2 * TERMINAL_LIMIT)).is_empty());
+    let end = call("failed", "c\n").remove(0);
+    assert!(end.starts_with("1 Failed ls | a\nbbb") && end.len() < TERMINAL_LIMIT, "{end}");
+}
+
+#[test]
 fn a_tool_call_is_told_when_it_is_known_once_per_state() {
     let mut updates = Updates::default();
     let mut call = |fields: Value| {

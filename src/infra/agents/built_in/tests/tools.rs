@@ -193,6 +193,7 @@ async fn reports_are_what_their_arguments_say() {
                 recommend: Some("b".into()),
                 file: Some("f".into()),
                 line: Some(3),
+                permission: false,
             },
             true,
         ),
