@@ -134,6 +134,7 @@ try {
   await person.input('message of the commit', 'Greet by name');
   await person.until('the commit', () => git('log', '-1', '--format=%s') === 'Greet by name');
   assert.deepEqual(git('show', '--name-only', '--format=').split('\n'), ['greet.sh', 'leave.sh', 'main.sh']);
+  await person.sees(git('rev-parse', '--short', 'HEAD'));
   await person.keep('landed');
   await person.command('Ralph: Undo');
   await person.until('HEAD as it was', () => git('rev-parse', 'HEAD') === start);
