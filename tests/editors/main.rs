@@ -82,6 +82,18 @@ mod vscode {
     fn two_folders_in_one_window() {
         super::workbench::play("two_folders");
     }
+
+    #[test]
+    fn one_key_per_hunk_and_no_change_of_focus() {
+        super::workbench::play("costs");
+    }
+
+    /// Prints milliseconds; takes minutes without optimisation.
+    #[test]
+    #[ignore = "a measurement: cargo nextest run --test editors --run-ignored only -E 'test(vscode::)' --no-capture"]
+    fn two_thousand_hunks_and_a_file_of_fifty_thousand_lines() {
+        super::workbench::play("large");
+    }
 }
 
 mod helix {

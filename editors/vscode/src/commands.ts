@@ -243,12 +243,17 @@ export class Commands {
 
   /** The first hunk that waits: of the file, of the task, or of all. */
   private async reviewNext(argument: Argument): Promise<void> {
-    await this.model.refresh();
-    if (this.server.health === 'failed') {
+    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
+    const first = () => firstOf(this.model.places(), waits, target(argument), pathOf(argument));
+    // What is known is shown at once; only where nothing is, the server is asked.
+    let wanted = first();
+    if (!wanted) {
+      await this.model.refresh();
+      wanted = first();
+    }
+    if (!wanted && this.server.health === 'failed') {
       return this.server.explain();
     }
-    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
-    const wanted = firstOf(this.model.places(), waits, target(argument), pathOf(argument));
     if (wanted) {
       await this.review.show(wanted);
     } else {

@@ -1,7 +1,7 @@
 // What is known of every folder of the window, rebuilt from the server whenever it says that something changed.
 
 import * as vscode from 'vscode';
-import { count, type Counts, type Decided, inOrder, isInReview, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
+import { count, type Counts, type Decided, inOrder, isInReview, keepOrder, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
 import {
   DECISION_REQUESTED, DECISION_RESOLVED, PROPOSAL, PROPOSAL_CHANGED, type ProposalChangedNotification, type ProposalHunk,
   type ProposalResult, QUEUE_CHANGED, STATUS, STATUS_REQUEST, type StatusNotification, type StatusResult, type TaskStatus,
@@ -172,6 +172,9 @@ export class Model implements vscode.Disposable {
       const proposal = await this.server.request<ProposalResult>(PROPOSAL, { root, task: task.id });
       // As documents spell theirs.
       proposal.files.forEach((file) => (file.uri = vscode.Uri.parse(file.uri).toString()));
+      if (known?.version === version) {
+        keepOrder(proposal, known.proposal);
+      }
       this.proposals.set(key, { proposal, version });
     } catch {
       this.proposals.delete(key);

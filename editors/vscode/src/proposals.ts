@@ -61,6 +61,13 @@ export function takeMarks(proposal: ProposalResult, task: TaskStatus): void {
   }
 }
 
+/** Leaves the files in the order they were first shown in; the server's order changes with what is decided. */
+export function keepOrder(proposal: ProposalResult, before: ProposalResult): void {
+  const places = new Map(before.files.map((file, index) => [file.path, index]));
+  const place = (file: ProposalFileResult) => places.get(file.path) ?? places.size;
+  proposal.files.sort((a, b) => place(a) - place(b));
+}
+
 export interface Counts {
   all: number;
   pending: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commentsOn, count, inOrder, isInReview, type Mark, markOf, nextAfter, takeMarks, versionOf } from '../src/proposals';
+import { commentsOn, count, inOrder, isInReview, keepOrder, type Mark, markOf, nextAfter, takeMarks, versionOf } from '../src/proposals';
 import { firstOf, byTask, pathOf, target, tasksOf } from '../src/targets';
 import { file, hunk, proposal, status, task } from './make';
 
@@ -41,6 +41,13 @@ test('a proposal is read again when it is another one, and not for a mark', () =
   const known = proposal([file('a', [hunk('a'), hunk('b')])]);
   takeMarks(known, marked);
   assert.deepEqual(known.files[0]?.hunks.map((hunk) => hunk.mark), ['accepted', 'pending']);
+});
+
+test('files stay in the order they were shown in, new ones come last', () => {
+  const before = proposal([file('b', []), file('a', []), file('c', [])]);
+  const now = proposal([file('new', []), file('c', []), file('a', []), file('b', [])]);
+  keepOrder(now, before);
+  assert.deepEqual(now.files.map((file) => file.path), ['b', 'a', 'c', 'new']);
 });
 
 test('what is under review', () => {

@@ -1,8 +1,6 @@
 // A proposal of 2,000 hunks in 300 files, one of 50,000 lines: the review begins, goes on and accepts as quickly as ever.
 // The milliseconds are printed; they depend on the machine, so nothing but the outcome is checked.
 
-import { join } from 'node:path';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { open } from './person.mjs';
 import { World } from './world.mjs';
 
