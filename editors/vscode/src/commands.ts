@@ -12,6 +12,7 @@ import type { Review } from './review';
 import type { Server } from './server';
 import { type Argument, firstOf, isNode, pathOf, target, type Target, tasksOf } from './targets';
 import { type Said, Threads } from './threads';
+import { NEW, OLD, sideUri } from './uris';
 
 export class Commands {
   private readonly deciding: Deciding;
@@ -268,8 +269,7 @@ export class Commands {
     if (!proposal) {
       return;
     }
-    // The same path on both sides, else each file shows as a rename.
-    const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), vscode.Uri.parse(file.baseUri), vscode.Uri.parse(file.proposalUri)]);
+    const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), sideUri(OLD, file.oldPath ?? file.path, file.baseUri), sideUri(NEW, file.path, file.proposalUri)]);
     const round = proposal.round > 1 ? ` (round ${proposal.round})` : '';
     await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}${round}`, resources);
   }
@@ -282,7 +282,7 @@ export class Commands {
       return;
     }
     const title = `${place.file.path} (${place.proposal.task})`;
-    await vscode.commands.executeCommand('vscode.diff', vscode.Uri.parse(place.file.baseUri), vscode.Uri.parse(place.file.proposalUri), title);
+    await vscode.commands.executeCommand('vscode.diff', sideUri(OLD, place.file.path, place.file.baseUri), sideUri(NEW, place.file.path, place.file.proposalUri), title);
   }
 
   private async showLog(argument: Argument): Promise<void> {

@@ -7,6 +7,7 @@ import { ATTEMPT, type AttemptNotification, RUN_ENDED, type RunEndedNotification
 import { Review } from './review';
 import { find, placesHere } from './program';
 import { Server } from './server';
+import { NEW, OLD } from './uris';
 import { View } from './view';
 
 /** The server's virtual documents, kept live while they are open. */
@@ -17,7 +18,7 @@ class Documents implements vscode.TextDocumentContentProvider {
   constructor(private readonly server: Server) {}
 
   provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
-    return this.server.content(uri.toString(true));
+    return this.server.content(uri.scheme === 'ralph' ? uri.toString(true) : uri.query);
   }
 
   /** Something of the task happened: its open documents are read again. */
@@ -55,12 +56,14 @@ export function activate(context: vscode.ExtensionContext): void {
     review,
     new View(model, server),
     ...new Commands(server, model, review, start).register(),
-    vscode.workspace.registerTextDocumentContentProvider('ralph', documents),
+    ...['ralph', OLD, NEW].map((scheme) => vscode.workspace.registerTextDocumentContentProvider(scheme, documents)),
     vscode.workspace.onDidChangeConfiguration((event) => {
       // In remote windows the settings of the machine come after the extension was started.
       if (event.affectsConfiguration('ralph.path') && wanted() !== server.path) {
         vscode.window.setStatusBarMessage(`Ralph: starts ${wanted()}`, 5000);
         void start();
+      } else if (event.affectsConfiguration('ralph')) {
+        void server.configure();
       }
     }),
   );

@@ -93,15 +93,19 @@ export class Server implements vscode.Disposable {
     const options: LanguageClientOptions = {
       // Hunks and questions may be in any file.
       documentSelector: [{ scheme: 'file' }],
-      synchronize: { configurationSection: 'ralph' },
       initializationOptions: () => vscode.workspace.getConfiguration('ralph'),
       outputChannel: this.output,
       progressOnInitialization: false,
     };
     const client = new LanguageClient('ralph', 'Ralph', { command: path, args: ['lsp'] }, options);
     // The library would register every command of the server globally; ours ask for what is missing first.
-    const commands = client.getFeature('workspace/executeCommand') as unknown as { initialize: () => void };
-    commands.initialize = () => undefined;
+    // Nor is it to serve `ralph:` documents: it spells their names in a way the server does not know.
+    for (const method of ['workspace/executeCommand', 'workspace/textDocumentContent'] as const) {
+      const feature = client.getFeature(method as 'workspace/executeCommand') as unknown as { initialize: () => void } | undefined;
+      if (feature) {
+        feature.initialize = () => undefined;
+      }
+    }
     client.registerFeature({
       fillClientCapabilities: (capabilities) => {
         capabilities.experimental = { ...(capabilities.experimental as object), ralph: { input: true, runEnded: true } };
@@ -173,6 +177,14 @@ export class Server implements vscode.Disposable {
       await (chosen === settings
         ? vscode.commands.executeCommand('workbench.action.openSettings', 'ralph.path')
         : vscode.commands.executeCommand('ralph.restart'));
+    }
+  }
+
+  /** Tells the settings of the person, as they are now. One that starts is told by itself. */
+  async configure(): Promise<void> {
+    if (this.health === 'ready') {
+      const settings = { ralph: vscode.workspace.getConfiguration('ralph') };
+      await this.client?.sendNotification('workspace/didChangeConfiguration', { settings }).catch(() => undefined);
     }
   }
 

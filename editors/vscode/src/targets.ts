@@ -28,6 +28,8 @@ export function target(argument: Argument): Target {
     return argument ?? {};
   }
   switch (argument.kind) {
+    case 'remedy':
+      return {};
     case 'folder':
       return { root: argument.root };
     case 'decision':

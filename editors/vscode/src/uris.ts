@@ -28,3 +28,11 @@ export function reviewOf(uri: vscode.Uri): ReviewOf | undefined {
     return undefined;
   }
 }
+
+export const OLD = 'ralph-old';
+export const NEW = 'ralph-new';
+
+/** One side of a file of a proposal, for comparisons: with the same path on both sides, else the file shows as moved. */
+export function sideUri(scheme: typeof OLD | typeof NEW, path: string, content: string): vscode.Uri {
+  return vscode.Uri.from({ scheme, path: `/${path}`, query: content });
+}

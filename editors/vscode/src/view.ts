@@ -10,6 +10,7 @@ import type { Server } from './server';
 
 export type Node =
   | { kind: 'folder'; root: string }
+  | { kind: 'remedy'; root: string; label: string; icon: string; command: string; argument?: string }
   | { kind: 'decision'; root: string; decision: DecisionStatus }
   | { kind: 'task'; root: string; task: TaskStatus }
   | { kind: 'attempt'; root: string; task: TaskStatus; attempt: AttemptStatus }
@@ -17,6 +18,12 @@ export type Node =
   | { kind: 'question'; root: string; task: TaskStatus; question: QuestionStatus }
   | { kind: 'comment'; root: string; task: TaskStatus; comment: CommentStatus }
   | { kind: 'file'; root: string; task: TaskStatus; path: string; pending: number; all: number };
+
+// What can be done when there is no server; a tree with a message shows no welcome.
+const remedies: Node[] = [
+  { kind: 'remedy', root: '', label: 'Try again', icon: 'debug-restart', command: 'ralph.restart' },
+  { kind: 'remedy', root: '', label: 'Open the setting ralph.path', icon: 'gear', command: 'workbench.action.openSettings', argument: 'ralph.path' },
+];
 
 const icons: Record<string, [string, string?]> = {
   draft: ['edit'],
@@ -117,6 +124,9 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   }
 
   getChildren(node?: Node): Node[] {
+    if (!node && this.server.health === 'failed') {
+      return remedies;
+    }
     if (!node) {
       const roots = [...this.model.statuses.keys()].filter((root) => (this.model.statuses.get(root)?.tasks.length ?? 0) > 0);
       return roots.length > 1 ? roots.map((root) => ({ kind: 'folder', root })) : roots.flatMap((root) => this.ofFolder(root));
@@ -168,6 +178,11 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
     switch (node.kind) {
       case 'folder':
         return new vscode.TreeItem(vscode.Uri.parse(node.root), vscode.TreeItemCollapsibleState.Expanded);
+      case 'remedy': {
+        const made = item({ label: node.label, description: '', tooltip: node.label }, node.icon);
+        made.command = { command: node.command, title: node.label, arguments: node.argument ? [node.argument] : [] };
+        return made;
+      }
       case 'decision':
         return this.decisionItem(node);
       case 'task':
