@@ -3,6 +3,7 @@
 use super::context::{Context, find_task};
 use super::error::{data, usage};
 use super::hunk_numbers;
+use super::land::undone;
 use super::output;
 use super::review::proposal;
 use super::status_text::quoted;
@@ -12,7 +13,7 @@ use crate::domain::hunks::HunkId;
 use crate::domain::queue::LiveState;
 use crate::domain::task::TaskId;
 use crate::engine::handle::{Events, Handle, unexpected};
-use crate::protocol::engine_api::{AcceptReply, ApiError, Command, Reply, Snapshot, TaskView};
+use crate::protocol::engine_api::{AcceptReply, ApiError, Command, HunkSummary, Reply, Snapshot, TaskView};
 use clap::Args;
 use std::time::Duration;
 
@@ -38,11 +39,14 @@ pub struct RejectArgs {
     #[arg(long = "hunk", value_name = "N", num_args = 1.., value_delimiter = ',')]
     pub hunks: Vec<String>,
     /// The reason, for the next attempt.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "undo")]
     pub why: Option<String>,
     /// All that wait, and finish the task with what was accepted.
     #[arg(long, conflicts_with = "hunks")]
     pub rest: bool,
+    /// Take the rejection back: these hunks wait again, or all that are rejected.
+    #[arg(long, conflicts_with = "rest")]
+    pub undo: bool,
 }
 
 /// Options of `comment`.
@@ -161,6 +165,10 @@ pub async fn settled(handle: &Handle, events: &mut Events, task: &TaskId) -> Res
 pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError> {
     let handle = context.connect().await?;
     let task = TaskId(args.task);
+    if args.undo {
+        let hunks = named(&handle, &task, &args.hunks).await?;
+        return undo_reject(&handle, task, hunks).await;
+    }
     let id = quoted(&task.0);
     if args.rest {
         let mut events = handle.subscribe();
@@ -168,6 +176,9 @@ pub async fn reject(context: &Context, args: RejectArgs) -> Result<(), ApiError>
         return tell_settled(&handle, &mut events, &task).await;
     }
     let hunks = named(&handle, &task, &args.hunks).await?;
+    if args.undo {
+        return undo_reject(&handle, task, hunks).await;
+    }
     handle.tell(Command::Reject { task: task.clone(), hunks, why: args.why, rest: false }).await?;
     output::line(&format!("rejected; to have it done again: ralph-sidecar send-back {id}"));
     let rest = match some_accepted(&handle.snapshot().await?, &task) {
@@ -223,17 +234,32 @@ fn place(typed: &str) -> Result<(String, u32), ApiError> {
     }
 }
 
-/// Takes back what the engine last wrote into the checkout.
+async fn undo_reject(handle: &Handle, task: TaskId, named: Vec<HunkId>) -> Result<(), ApiError> {
+    let snapshot = handle.snapshot().await?;
+    let proposal = find_task(&snapshot, &task.0)?.proposal.as_ref();
+    let meant = |hunk: &&HunkSummary| {
+        matches!(hunk.state, Mark::Rejected { .. }) && (named.is_empty() || named.contains(&hunk.id))
+    };
+    let hunks: Vec<HunkId> =
+        proposal.iter().flat_map(|it| &it.hunks).filter(meant).map(|hunk| hunk.id.clone()).collect();
+    if hunks.is_empty() {
+        return Err(usage(format!("reject --undo: nothing of that is rejected in task `{task}`"))
+            .with_hint(format!("ralph-sidecar review {}", quoted(&task.0))));
+    }
+    let number = hunks.len();
+    handle.tell(Command::Withdraw { task, hunks }).await?;
+    output::line(&format!("{} again", count(number, "hunk waits", "hunks wait")));
+    Ok(())
+}
+
+/// Takes back what was last accepted, rejected or landed.
 ///
 /// # Errors
 ///
-/// When there is nothing, or the files changed since.
+/// When there is nothing, or what it left is not there any more.
 pub async fn undo(context: &Context) -> Result<(), ApiError> {
-    let reply = accepted(context.connect().await?.call(Command::Undo).await?)?;
-    for path in &reply.written {
-        output::line(&format!("restored {}", clean(path)));
-    }
-    output::line(&format!("{} again", count(reply.hunks.len(), "hunk waits", "hunks wait")));
+    let undone = undone(context.connect().await?.call(Command::Undo).await?)?;
+    output::line(&clean(&undone.words()));
     Ok(())
 }
 

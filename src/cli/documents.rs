@@ -86,6 +86,7 @@ fn task(view: &TaskView) -> Value {
         "origin": view.task.origin,
         "attempts": view.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "questions": view.questions,
+        "comments": view.comments,
         "usage": view.used,
     })
 }
@@ -126,13 +127,15 @@ fn proposal(view: &TaskView, summary: &ProposalSummary) -> Value {
         "files": summary.files,
         "hunks": summary.hunks.iter().map(hunk).collect::<Vec<_>>(),
         "part_kept": summary.part_kept,
+        "part": summary.part,
+        "round": summary.round,
         "stale": view.state == crate::domain::queue::LiveState::Stale,
     })
 }
 
 fn hunk(hunk: &HunkSummary) -> Value {
     let why = if let Mark::Rejected { why } = &hunk.state { why.clone() } else { None };
-    json!({ "id": hunk.id, "path": hunk.path, "state": word(&hunk.state), "why": why })
+    json!({ "id": hunk.id, "path": hunk.path, "state": word(&hunk.state), "why": why, "changed": hunk.changed, "again": hunk.again })
 }
 
 #[cfg(test)]

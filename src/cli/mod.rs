@@ -22,6 +22,7 @@ mod error;
 mod hunk_numbers;
 mod init;
 mod interrupts;
+mod land;
 mod log;
 pub mod lsp;
 mod mcp;
@@ -95,7 +96,9 @@ pub enum Verb {
     Comment(accept::CommentArgs),
     /// Have the agent do a proposal again.
     SendBack(accept::SendBackArgs),
-    /// Take back what was last accepted.
+    /// Make a commit of accepted work, or write it into the files.
+    Land(land::LandArgs),
+    /// Take back what was last accepted, rejected or landed.
     Undo,
     /// List the questions that wait for you.
     Decisions(decisions::DecisionsArgs),
@@ -162,6 +165,7 @@ impl Verb {
             Self::Run(_) => "start a run",
             Self::Review(_) | Self::Log(_) | Self::Doctor(_) => "use the engine for anything but reports",
             Self::Accept(_) | Self::Undo => "accept hunks",
+            Self::Land(_) => "land its work",
             Self::Reject(_) | Self::Comment(_) | Self::SendBack(_) => "review its work",
             Self::Answer(_) => "answer a decision",
             Self::Pause | Self::Resume | Self::Stop(_) | Self::Steer(_) | Self::Retry(_) => "steer the run",
@@ -229,6 +233,7 @@ fn perform(context: &Context, verb: Verb) -> Result<u8, ApiError> {
         Verb::Reject(args) => block_on(context, accept::reject(context, args))?,
         Verb::Comment(args) => block_on(context, accept::comment(context, args))?,
         Verb::SendBack(args) => block_on(context, accept::send_back(context, args))?,
+        Verb::Land(args) => block_on(context, land::run(context, args))?,
         Verb::Undo => block_on(context, accept::undo(context))?,
         Verb::Decisions(args) => decisions::run(context, &args)?,
         Verb::Answer(args) => block_on(context, answer::run(context, args))?,
@@ -288,13 +293,13 @@ mod tests {
     fn every_command_of_the_issue_is_there() {
         let names: Vec<String> =
             CommandLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        for name in "init plan approve drop run status tasks review accept reject send-back decisions answer pause \
+        for name in "init plan approve drop run status tasks review accept reject send-back land decisions answer pause \
                      resume stop steer log undo doctor trust schema report mcp lsp engine demo supervise scripted-agent agent"
             .split_whitespace()
         {
             assert!(names.iter().any(|known| known == name), "{name}");
         }
-        for name in "import export land".split_whitespace() {
+        for name in "import export".split_whitespace() {
             assert!(!names.iter().any(|known| known == name), "{name} belongs to a later issue");
         }
     }
@@ -324,6 +329,11 @@ mod tests {
             "accept a --hunk 1 2 --hunk 3,4",
             "reject a --hunk 1 --why 'too long'",
             "send-back a --comment x --comment y",
+            "land",
+            "land a b --commit -m 'Say hello'",
+            "land --branch ralph/hello a",
+            "land --undo",
+            "reject a --hunk 1 --undo",
             "decisions --all",
             "answer d1 2 --go-on",
             "answer d1 --text 'call it Ada'",
@@ -361,6 +371,10 @@ mod tests {
             "run --attempts many",
             "tasks list --state asleep",
             "accept",
+            "land --commit --branch x",
+            "land --undo a",
+            "land --tree -m x",
+            "reject a --undo --why x",
             "answer d1",
             "log a --prompt --checks",
             "trust --yes --list",
@@ -390,6 +404,7 @@ mod tests {
             ("decisions", false),
             ("approve a", true),
             ("accept a", true),
+            ("land a --commit", true),
             ("answer d1 1", true),
             ("trust --yes", true),
             ("engine", true),

@@ -7,11 +7,15 @@ use super::status_text::quoted;
 use super::style::Style;
 use super::{documents, output};
 use crate::domain::event::Mark;
-use crate::domain::outcome::BaseCheck;
+use crate::domain::hunks::{Hunk, HunkId};
+use crate::domain::outcome::{BaseCheck, Outcome};
+use crate::domain::review::{Circumstances, Risk, risk};
+use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::engine::handle::{Handle, unexpected};
-use crate::protocol::engine_api::{ApiError, Command, ProposalView, Reply};
+use crate::protocol::engine_api::{ApiError, Command, ProposalFile, ProposalView, Reply};
 use clap::Args;
+use std::collections::HashMap;
 
 /// Options of `review`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub struct ReviewArgs {
     /// The task; every proposal that waits when none is named.
     #[arg(value_name = "TASK")]
     pub task: Option<String>,
+    /// Only what is new or different since the round before.
+    #[arg(long)]
+    pub since: bool,
     /// A versioned JSON document.
     #[arg(long)]
     pub json: bool,
@@ -44,15 +51,21 @@ pub async fn run(context: &Context, args: ReviewArgs) -> Result<(), ApiError> {
         return Ok(());
     }
     let handle = context.connect().await?;
+    let mut views = Vec::new();
     for task in tasks {
-        let view = proposal(&handle, task).await?;
+        views.push(proposal(&handle, task).await?);
+    }
+    // What needs a person's eyes most comes first; else the queue's order stays.
+    views.sort_by_key(|view| riskiest(view, view.files.iter()));
+    for view in views {
         if args.json {
             return output::json(&documents::review(&view));
         }
-        output::out(&text(&view, context.style));
+        output::out(&text(&view, args.since, context.style));
         let id = quoted(&view.task.0);
         output::line(&format!(
-            "\nralph-sidecar accept {id} [--hunk N…]  |  reject {id} [--hunk N…]  |  send-back {id}\n"
+            "\nralph-sidecar accept {id} [--hunk N…]  |  reject {id} [--hunk N…]  |  comment {id} TEXT [--hunk N]  |  \
+             send-back {id}\n"
         ));
     }
     Ok(())
@@ -61,30 +74,98 @@ pub async fn run(context: &Context, args: ReviewArgs) -> Result<(), ApiError> {
 /// Columns of the rules between files; lines of code are never cut.
 const WIDTH: usize = 80;
 
-/// Renders a proposal with the numbers of its hunks.
-pub fn text(view: &ProposalView, style: Style) -> String {
+/// Renders a proposal with the numbers of its hunks, the riskiest file first; with `since`, only what is new or different
+/// since the round before.
+pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
     let mut numbers = numbered(view);
-    let files = view.files.iter().map(|file| {
+    let all = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+    let mut beside: HashMap<&HunkId, Vec<&Comment>> = HashMap::new();
+    for comment in &view.review.comments {
+        if let Some(hunk) = comment.beside(all()) {
+            beside.entry(hunk).or_default().push(comment);
+        }
+    }
+    let mut files: Vec<(Risk, ShownFile<'_>)> = Vec::new();
+    for file in &view.files {
         let hunks = numbers.by_ref().take(file.hunks.len());
-        let hunks = hunks.map(|(number, hunk, mark)| ShownHunk { number, hunk, standing: standing(mark) }).collect();
-        ShownFile { path: &file.path, base: file.base_text.as_deref(), hunks }
-    });
+        let hunks = hunks.map(|(number, hunk, mark)| ShownHunk {
+            number,
+            hunk,
+            standing: standing(view, hunk, mark),
+            remarks: remarks(view, hunk, mark, beside.get(&hunk.id).map_or(&[], Vec::as_slice)),
+        });
+        let hunks: Vec<_> = hunks.filter(|shown| !since || view.review.changed.contains(&shown.hunk.id)).collect();
+        if !since || !hunks.is_empty() {
+            let shown = ShownFile { path: &file.path, base: file.base_text.as_deref(), hunks };
+            files.push((riskiest(view, std::iter::once(file)), shown));
+        }
+    }
+    files.sort_by_key(|(risk, _)| *risk);
     let shown = ShownProposal {
         task: &view.task.0,
         title: &view.title,
         attempt: view.attempt,
-        files: files.collect(),
+        files: files.into_iter().map(|(_, file)| file).collect(),
         notes: notes(view),
     };
     render_diff::render(&shown, RenderOptions { color: style.colour, width: WIDTH })
 }
 
-fn standing(mark: &Mark) -> Standing {
-    match mark {
-        Mark::Pending => Standing::Pending,
-        Mark::Accepted => Standing::Accepted,
-        Mark::Rejected { .. } => Standing::Rejected,
+/// Returns the risk of the hunk that needs most to be looked at.
+fn riskiest<'a>(view: &ProposalView, files: impl Iterator<Item = &'a ProposalFile>) -> Risk {
+    let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
+    let of = |file: &ProposalFile, hunk: &Hunk, mark: &Mark| {
+        let circumstances = Circumstances {
+            decided: *mark != Mark::Pending,
+            conflict: waits_for(view, hunk).is_some(),
+            unverified,
+            finding: view.findings.iter().any(|finding| finding.file.as_deref() == Some(file.path.as_str())),
+            changed: view.review.changed.contains(&hunk.id),
+        };
+        risk(hunk, circumstances)
+    };
+    let risks = files.flat_map(|file| file.hunks.iter().map(move |(hunk, mark)| of(file, hunk, mark)));
+    risks.min().unwrap_or(Risk::Decided)
+}
+
+fn waits_for<'a>(view: &'a ProposalView, hunk: &Hunk) -> Option<&'a TaskId> {
+    view.review.rests_on.iter().find(|rests| rests.hunk == hunk.id).map(|rests| &rests.task)
+}
+
+fn standing(view: &ProposalView, hunk: &Hunk, mark: &Mark) -> Standing {
+    match (mark, waits_for(view, hunk)) {
+        (Mark::Pending, Some(task)) => Standing::WaitsFor(task.0.clone()),
+        (Mark::Pending, None) => Standing::Pending,
+        (Mark::Accepted, _) => Standing::Accepted,
+        (Mark::Rejected { .. }, _) => Standing::Rejected,
     }
+}
+
+/// Says what earlier rounds and the person said about a hunk.
+fn remarks(view: &ProposalView, hunk: &Hunk, mark: &Mark, comments: &[&Comment]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Mark::Rejected { why: Some(why) } = mark {
+        remarks.push(format!("rejected: {why}"));
+    }
+    if view.review.again.contains(&hunk.id) {
+        remarks.push("came again although rejected".to_owned());
+    } else if view.review.changed.contains(&hunk.id) {
+        remarks.push(format!("new or different since round {}", view.review.round.saturating_sub(1)));
+    }
+    remarks.extend(comments.iter().copied().map(said));
+    remarks
+}
+
+/// Returns a comment in one line.
+fn said(comment: &Comment) -> String {
+    let place = match (comment.path.as_ref().filter(|_| comment.hunk.is_none()), comment.line) {
+        (Some(path), Some(line)) => format!(", {path}:{line}"),
+        (Some(path), None) => format!(", {path}"),
+        (None, Some(line)) => format!(", line {line}"),
+        (None, None) => String::new(),
+    };
+    let sent = if comment.sent { ", sent" } else { "" };
+    format!("{} (round {}{place}{sent}): {}", comment.id, comment.round, comment.text)
 }
 
 /// Says what proves the proposal: the outcome, the checks, the agent's own words.
@@ -103,6 +184,20 @@ fn notes(view: &ProposalView) -> Vec<String> {
     if let Some(summary) = &view.summary {
         notes.push(format!("the agent says: {summary}"));
     }
+    let review = &view.review;
+    if review.round > 1 {
+        let (changed, again) = (review.changed.len(), review.again.len());
+        let again = if again > 0 { format!(", {again} came again although rejected") } else { String::new() };
+        notes.push(format!(
+            "round {}: {changed} new or different since round {}{again}",
+            review.round,
+            review.round - 1
+        ));
+    }
+    notes.extend(review.part.clone());
+    let all = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+    let about_all = review.comments.iter().filter(|comment| comment.beside(all()).is_none());
+    notes.extend(about_all.map(said));
     notes.extend(view.findings.iter().map(|finding| format!("the reviewer wants changed: {finding}")));
     notes
 }
@@ -126,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_proposal_shows_what_proves_it_and_numbers() {
-        insta::assert_snapshot!(text(&samples::proposal(), Style::PLAIN), @r"
+        insta::assert_snapshot!(text(&samples::proposal(), false, Style::PLAIN), @r"
         add-greeting  Add a greeting
         attempt 2, 1 file, 2 hunks, 1 pending
         verified
@@ -145,5 +240,44 @@ mod tests {
         -c
         +C
         ");
+    }
+    #[test]
+    fn a_later_round_shows_what_changed_and_what_was_said() {
+        let mut view = samples::proposal();
+        let ids: Vec<_> = view.files[0].hunks.iter().map(|(hunk, _)| hunk.id.clone()).collect();
+        view.files[0].hunks[1].1 = Mark::Rejected { why: None };
+        let comment = |id: &str, hunk: Option<usize>, text: &str| Comment {
+            id: id.into(),
+            hunk: hunk.map(|at| ids[at].clone()),
+            line: hunk.map(|at| at as u32 + 1),
+            text: text.into(),
+            round: 1,
+            sent: id == "c1",
+            ..Comment::default()
+        };
+        view.review.round = 2;
+        view.review.changed.insert(ids[0].clone());
+        view.review.again.insert(ids[1].clone());
+        view.review.comments = vec![comment("c1", Some(0), "why A?"), comment("c2", None, "be\nbrief")];
+        insta::assert_snapshot!(text(&view, true, Style::PLAIN), @r"
+        add-greeting  Add a greeting
+        attempt 2, 1 file, 1 hunk, 1 pending
+        verified
+        the agent says: Greets.
+        round 2: 1 new or different since round 1, 1 came again although rejected
+        c2 (round 1): be\nbrief
+
+        ────────────────────────────────────────────────────────────────────────────────
+        greet.sh
+        hunk 1  111111aaaaaa  pending
+          new or different since round 1
+          c1 (round 1, line 1, sent): why A?
+        @@ -1,3 +1,3 @@
+        -a
+        +A
+         b
+         c
+        ");
+        assert!(text(&view, false, Style::PLAIN).contains("came again although rejected\n@@"));
     }
 }

@@ -106,6 +106,8 @@ pub fn task(id: &str, title: &str, state: LiveState, why: &str) -> TaskView {
         questions: Vec::new(),
         comments: Vec::new(),
         used: Usage::default(),
+        landed: None,
+        landable: false,
     }
 }
 

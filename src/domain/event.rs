@@ -5,6 +5,7 @@ use super::chain::Reach;
 use super::decision::{Answer, Decision, DecisionId};
 use super::ending::Usage;
 use super::hunks::{Hunk, HunkId};
+use super::landing::Landing;
 use super::outcome::{AttemptEnd, CheckResult, Outcome};
 use super::report::{Finding, Report};
 use super::rounds::{Comment, Remark};
@@ -376,6 +377,16 @@ pub enum Event {
     /// The accepted text was taken back from disk: the latch opens and the proposal waits again.
     AcceptanceUndone {
         task: TaskId,
+    },
+    /// The accepted text of finished tasks became a commit.
+    Landed {
+        landing: Landing,
+        at_ms: i64,
+    },
+    /// The commit was taken back: the branch is where it was, and the tasks can be landed again.
+    LandingUndone {
+        tasks: Vec<TaskId>,
+        commit: String,
     },
     /// A person asked for a finished task again.
     TaskReopened {

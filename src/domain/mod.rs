@@ -12,6 +12,7 @@ pub mod ending;
 pub mod event;
 pub mod hunks;
 pub mod inbox;
+pub mod landing;
 pub mod outcome;
 pub mod queue;
 pub mod reduce;

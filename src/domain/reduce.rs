@@ -17,6 +17,7 @@
 //! ready        its budget is used up          DecisionRaised                          blocked
 //! blocked      answered                       DecisionAnswered, TaskRequeued          ready
 //! review       every hunk decided, on disk    TaskDone                                done
+//! done         landed                         Landed                                  done, in a commit
 //! review       rejected                       HunksMarked, ProposalStale (others)     review; dependents stale
 //! review       the accepted part is kept      AcceptedPartKept                        review until it is checked
 //! review       the part passed                AcceptedPartChecked, TaskDone           done, when it is on disk
@@ -46,6 +47,7 @@ use super::ending::Ending;
 use super::event::{AttemptId, Event, HunkRef, Mark, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::{InboxKind, InboxMessage, Question};
+use super::landing::Landing;
 use super::outcome::{AttemptEnd, CheckResult};
 use super::queue;
 use super::report::Report;
@@ -144,6 +146,14 @@ pub enum Input {
         hunks: BTreeSet<HunkId>,
         checks: Vec<CheckResult>,
         failed: Option<String>,
+    },
+    /// A commit was made of the accepted text of tasks.
+    Landed {
+        landing: Landing,
+    },
+    /// A commit of ours was taken back.
+    LandingUndone {
+        commit: String,
     },
     /// The text of these accepted hunks was found on disk.
     FoundOnDisk {
@@ -425,6 +435,8 @@ impl Next {
                 self.part_checked(task, &head, hunks, checks, failed);
             }
             Input::FoundOnDisk { task, hunks } => self.found_on_disk(task, &hunks),
+            Input::Landed { landing } => self.landed(landing),
+            Input::LandingUndone { commit } => self.landing_undone(commit),
             Input::Prepared { attempt, base, start, stands_on, notes } => {
                 self.prepared(attempt, Prepared { base, start, stands_on, notes });
             }

@@ -3,7 +3,7 @@
 use super::context::{Context, from_port};
 use super::ports::{Layers, PortResult, QueueEdit, World};
 use super::run_settings::run_settings;
-use super::{planner, rounds, texts, view};
+use super::{landing, planner, rounds, texts, view};
 use crate::domain::decision::Answer;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
@@ -56,12 +56,10 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         }
         Command::Proposal { task } => proposal(context, &task).await.map(Reply::Proposal),
         Command::Accept { task, hunks, write } => accept(context, task, hunks, write).await.map(Reply::Accepted),
-        Command::Reject { task, why, rest: true, .. } => {
-            ask(context, Input::DropRest { task, why, by: "person".into() }).await
-        }
-        Command::Reject { task, hunks, why, rest: false } => {
+        Command::Reject { task, hunks, why, rest } => {
+            let hunks = if rest { Vec::new() } else { hunks };
             let hunks = or_pending(context, &task, hunks).await?;
-            ask(context, Input::MarkHunks { task, hunks, mark: Mark::Rejected { why }, by: "person".into() }).await
+            landing::reject(context, task, hunks, why, rest).await.map(|()| Reply::Done)
         }
         Command::Withdraw { task, hunks } => {
             ask(context, Input::MarkHunks { task, hunks, mark: Mark::Pending, by: "person".into() }).await
@@ -74,7 +72,9 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             rounds::comment(context, task, hunk, path, line, text).await
         }
         Command::DropComment { task, id } => ask(context, Input::DropComment { task, id }).await,
-        Command::Undo => undo(context).await.map(Reply::Accepted),
+        Command::Land(request) => landing::land(context, request).await.map(Reply::Landed),
+        Command::Undo => landing::undo(context, false).await.map(Reply::Undone),
+        Command::UndoLanding => landing::undo(context, true).await.map(Reply::Undone),
         Command::Saved { paths } => saved(context, paths).await,
         Command::Buffers { token, buffers } => {
             context.take_buffers(token, buffers);
@@ -404,7 +404,8 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
             .with_hint(format!("look at `ralph-sidecar review {task}`")));
     }
     let mut wanted = wanted;
-    let waiting = rounds::waits_for(context, &current, &task, &wanted).await?;
+    // What an editor has put into a buffer is there, whatever it rests on.
+    let waiting = if write { rounds::waits_for(context, &current, &task, &wanted).await? } else { Vec::new() };
     wanted.retain(|hunk| !waiting.iter().any(|(waits, _)| waits == hunk));
     let mut reply = if write {
         let (accepted, rejected) = (proposal.accepted(), proposal.rejected());
@@ -422,27 +423,6 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
     let mark =
         Input::MarkHunks { task: task.clone(), hunks: reply.hunks.clone(), mark: Mark::Accepted, by: "person".into() };
     context.ask(mark).await?;
-    Ok(reply)
-}
-
-async fn undo(context: &Context) -> Result<AcceptReply, ApiError> {
-    let _one_at_a_time = context.writes.lock().await;
-    let reply = context.world.workshop.undo_write().await.map_err(from_port)?;
-    context.note_saved(reply.written.iter().cloned()).await;
-    let current = state(context).await?;
-    for id in current.records.keys() {
-        let Some(proposal) = current.record(id).and_then(|record| record.proposal.as_ref()) else { continue };
-        let known = |hunk: &&HunkId| proposal.hunks.iter().any(|known| known.id == **hunk);
-        let hunks: Vec<HunkId> = reply.hunks.iter().filter(known).cloned().collect();
-        if hunks.is_empty() {
-            continue;
-        }
-        // What was undone is to be reviewed again, also when it had made the task done.
-        if current.record(id).is_some_and(|record| record.done) {
-            context.ask(Input::Reopen { task: id.clone() }).await?;
-        }
-        context.ask(Input::MarkHunks { task: id.clone(), hunks, mark: Mark::Pending, by: "person".into() }).await?;
-    }
     Ok(reply)
 }
 

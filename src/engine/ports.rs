@@ -3,6 +3,7 @@
 use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::InboxMessage;
+use crate::domain::landing::{AcceptedPart, LandWords, Landing};
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
@@ -267,6 +268,59 @@ pub struct OutsideChange {
     pub head_moved: bool,
 }
 
+/// What was accepted of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LandPart {
+    pub task: TaskId,
+    /// Of its rounds, in order; at least one.
+    pub rounds: Vec<AcceptedPart>,
+    /// What the message can say about it.
+    pub words: LandWords,
+}
+
+/// A commit to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LandOrder {
+    /// In the order to put them in.
+    pub parts: Vec<LandPart>,
+    /// Short name of another branch; the one that is checked out when absent.
+    pub branch: Option<String>,
+    /// Template of the message.
+    pub message: String,
+    /// Whether a part that does not fit fails the whole; else it is left out.
+    pub strict: bool,
+    /// Commits that were landed before: a branch that ends in one is ours.
+    pub ours: BTreeSet<String>,
+}
+
+/// A commit that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LandOutcome {
+    pub landing: Landing,
+    /// Paths it changes, sorted.
+    pub paths: Vec<String>,
+    /// Parts that are not in it, each with the reason.
+    pub left_out: Vec<(TaskId, String)>,
+}
+
+/// What was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakenBack {
+    Files {
+        /// Hunks that are not in the files any more.
+        hunks: Vec<HunkId>,
+        /// Paths that are as they were before.
+        restored: Vec<String>,
+        /// Paths that changed since and stay as they are.
+        kept: Vec<String>,
+    },
+    Rejection {
+        task: TaskId,
+        hunks: Vec<HunkId>,
+    },
+    Landing(Landing),
+}
+
 /// Git: start points, slots, proposals, and writes into the checkout.
 #[async_trait]
 pub trait Workshop: Send + Sync {
@@ -326,8 +380,22 @@ pub trait Workshop: Send + Sync {
     /// Returns which of the accepted hunks of base..head are in the checkout's files now.
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>>;
 
-    /// Takes back the last write of `write_hunks`, when the files are still as it left them; returns the paths and hunks.
-    async fn undo_write(&self) -> PortResult<AcceptReply>;
+    /// Makes a commit of the accepted text of tasks, and of nothing else; hooks of the repository may make it long.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being right, with the next step; then nothing has changed.
+    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome>;
+
+    /// Keeps a rejection among what `take_back` takes back.
+    async fn keep_rejection(&self, task: &TaskId, hunks: Vec<HunkId>) -> PortResult<()>;
+
+    /// Takes back the newest write of `write_hunks`, rejection or landing that was not yet.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, with `landing` when the newest is no landing, and when what it left is not there any more.
+    async fn take_back(&self, landing: bool) -> PortResult<TakenBack>;
 
     /// Returns the hash of the lockfiles in the slot, for running `setup` once per state.
     async fn lockfiles(&self, slot: &str) -> PortResult<String>;

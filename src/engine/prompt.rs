@@ -83,6 +83,11 @@ impl Template {
         Ok(Self::new(kind, &world.root, own))
     }
 
+    /// Tells whether the template's text names a value.
+    pub fn mentions(&self, value: &str) -> bool {
+        self.own.as_ref().map_or(self.kind.built_in(), |(_, text)| text.as_str()).contains(value)
+    }
+
     /// Fills in the values.
     ///
     /// # Errors

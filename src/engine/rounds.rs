@@ -136,7 +136,11 @@ pub async fn review_view(
                 let waits: Vec<_> = lower.hunks.iter().map(|(hunk, _)| hunk).collect();
                 let base = file.base_text.as_deref().unwrap_or_default();
                 let head = lower.head_text.as_deref().unwrap_or_default();
+                let pending = other.pending();
                 for (hunk, on_hunks) in resting(&upper, base, &waits, head) {
+                    if !on_hunks.iter().any(|hunk| pending.contains(hunk)) {
+                        continue;
+                    }
                     rests_on.push(RestsOn { hunk, task: on.task.clone(), on: on_hunks });
                 }
             }

@@ -3,6 +3,7 @@
 use crate::domain::chain::{self, Reach};
 use crate::domain::decision::DecisionKind;
 use crate::domain::event::{Event, RunId};
+use crate::domain::landing;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{LiveState, live_state};
 use crate::domain::report::Report;
@@ -75,6 +76,8 @@ pub fn touched(state: &State, events: &[Event]) -> BTreeSet<TaskId> {
             | Event::LinkFreed { .. } => return state.order.iter().cloned().collect(),
             // A question about a check of the configuration holds up every task.
             _ if of_setup(state, event) => return state.order.iter().cloned().collect(),
+            Event::Landed { landing, .. } => touched.extend(landing.tasks.iter().cloned()),
+            Event::LandingUndone { tasks, .. } => touched.extend(tasks.iter().cloned()),
             _ => touched.extend(subject(state, event)),
         }
     }
@@ -208,7 +211,20 @@ fn task_view(state: &State, id: &TaskId) -> Option<TaskView> {
     let questions = record.map(|record| record.questions.clone()).unwrap_or_default();
     let comments = record.map(|record| record.comments.clone()).unwrap_or_default();
     let used = record.map(|record| record.used).unwrap_or_default();
-    Some(TaskView { task, state: live.state, why: live.why, attempts, proposal, questions, comments, used })
+    let landed = record.and_then(|record| record.landed.clone());
+    let landable = landing::landable(record).is_ok();
+    Some(TaskView {
+        task,
+        state: live.state,
+        why: live.why,
+        attempts,
+        proposal,
+        questions,
+        comments,
+        used,
+        landed,
+        landable,
+    })
 }
 
 fn attempt_views(record: &Record) -> Vec<AttemptView> {

@@ -1,5 +1,6 @@
 //! Git as the engine asks for it: start points, slots, proposals, and writes into the checkout.
 
+mod commit;
 mod landing;
 mod outside;
 mod part;
@@ -10,7 +11,11 @@ use super::repository::{FileChange, MergeOutcome, Repository, RepositoryError, S
 use super::slots::{Slot, SlotError, Slots};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{FileChangeTexts, FileVersion, HunkId, file_hunks, read_version};
-use crate::engine::ports::{Merge, OutsideChange, OutsideState, PortError, PortResult, SlotWork, StartPoint, Workshop};
+use crate::domain::task::TaskId;
+use crate::engine::ports::{
+    LandOrder, LandOutcome, Merge, OutsideChange, OutsideState, PortError, PortResult, SlotWork, StartPoint, TakenBack,
+    Workshop,
+};
 use crate::protocol::engine_api::{AcceptReply, Buffer, ProposalFile};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -351,8 +356,17 @@ impl Workshop for GitWorkshop {
         self.blocking(move |inside| landing::on_disk(inside, &inside.changes(&base, &head)?, &accepted)).await
     }
 
-    async fn undo_write(&self) -> PortResult<AcceptReply> {
-        self.blocking(|inside| inside.undo.undo(inside.repository.workdir())).await
+    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome> {
+        self.blocking(move |inside| commit::land(inside, &order)).await
+    }
+
+    async fn keep_rejection(&self, task: &TaskId, hunks: Vec<HunkId>) -> PortResult<()> {
+        let task = task.clone();
+        self.blocking(move |inside| inside.undo.keep(&undo::Entry::of_rejection(task, hunks))).await
+    }
+
+    async fn take_back(&self, landing: bool) -> PortResult<TakenBack> {
+        self.blocking(move |inside| undo::take_back(inside, landing)).await
     }
 
     async fn lockfiles(&self, slot: &str) -> PortResult<String> {

@@ -4,9 +4,11 @@
 //! [`Snapshot`]; one that lags behind gets [`EngineEvent::Lagged`] and asks for a new one.
 
 mod after_run;
+mod landing;
 mod view;
 
 pub use after_run::after_run;
+pub use landing::{LandReply, LandRequest, UndoReply};
 pub use view::*;
 
 use crate::domain::decision::{Answer, Decision, DecisionId};
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Version of these messages; an engine and a front end with different ones refuse each other.
-pub const API_VERSION: u32 = 2;
+pub const API_VERSION: u32 = 3;
 
 /// The first line of a front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,8 +203,12 @@ pub enum Command {
         task: TaskId,
         id: String,
     },
-    /// Takes back what the engine last wrote into the checkout; replies `Accepted` with what is pending again.
+    /// Lands accepted work; replies `Landed`. Hooks of the repository may make it long.
+    Land(LandRequest),
+    /// Takes back the newest of what the engine wrote for an accept, a rejection and a landing; replies `Undone`.
     Undo,
+    /// Takes back the newest landing, when nothing newer can be taken back; replies `Undone`.
+    UndoLanding,
     /// An editor saved these paths (relative to the root).
     Saved {
         paths: Vec<String>,
@@ -309,6 +315,8 @@ pub enum Reply {
     Plan(PlanReply),
     Proposal(ProposalView),
     Accepted(AcceptReply),
+    Landed(LandReply),
+    Undone(UndoReply),
     Text(String),
 }
 

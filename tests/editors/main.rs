@@ -29,6 +29,11 @@ mod nvim_0_12 {
     }
 
     #[test]
+    fn the_set_up_is_documented_and_checked() {
+        super::neovim::play_set_up("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
     fn two_rounds_of_a_review_and_the_landing() {
         super::neovim_review::play_rounds("RALPH_TEST_NVIM_0_12");
     }
@@ -57,6 +62,11 @@ mod nvim_0_10 {
     }
 
     #[test]
+    fn the_set_up_is_documented_and_checked() {
+        super::neovim::play_set_up("RALPH_TEST_NVIM_0_10");
+    }
+
+    #[test]
     fn a_review_and_its_landing() {
         super::neovim_review::play_landing("RALPH_TEST_NVIM_0_10");
     }
@@ -71,6 +81,18 @@ mod vscode {
     #[test]
     fn two_folders_in_one_window() {
         super::workbench::play("two_folders");
+    }
+
+    #[test]
+    fn one_key_per_hunk_and_no_change_of_focus() {
+        super::workbench::play("costs");
+    }
+
+    /// Prints milliseconds; takes minutes without optimisation.
+    #[test]
+    #[ignore = "a measurement: cargo nextest run --test editors --run-ignored only -E 'test(vscode::)' --no-capture"]
+    fn two_thousand_hunks_and_a_file_of_fifty_thousand_lines() {
+        super::workbench::play("large");
     }
 }
 

@@ -42,6 +42,11 @@ pub fn play(variable: &str, script: &str, prepare: impl FnOnce(&World)) {
     play_in_world(variable, script, prepare).check_done();
 }
 
+/// Help, completion and the check of the set-up.
+pub fn play_set_up(variable: &str) {
+    play_in_world(variable, "set_up", |_| ()).wait_for_end_of_engine();
+}
+
 /// The plug-in, hunk by hunk: the script accepts the first, takes it back, accepts it again and rejects the second.
 pub fn play_plugin(variable: &str) {
     let world = play_in_world(variable, "plugin", World::bring_to_review);

@@ -25,4 +25,5 @@ pub fn play(script: &str) {
     let output = command.output().expect("node starts");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}: {}\n{said}", output.status);
+    println!("{said}");
 }

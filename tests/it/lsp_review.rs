@@ -5,6 +5,7 @@ use crate::support::fake_engine::Fake;
 use ralph_sidecar::domain::hunks::HunkId;
 use ralph_sidecar::domain::queue::LiveState;
 use ralph_sidecar::domain::report::Finding;
+use ralph_sidecar::domain::rounds::Comment;
 use ralph_sidecar::protocol::engine_api::{AttemptText, Command, Reply};
 use serde_json::{Value, json};
 
@@ -303,4 +304,88 @@ fn what_a_reviewer_found_is_shown_at_its_line_and_on_the_task() {
     let text = editor.client.request("ralph/content", json!({ "uri": review["uri"] }));
     let text = text["text"].as_str().unwrap_or_default();
     assert!(text.contains("# the reviewer: a.txt:4: four is too many"), "{text}");
+}
+
+#[test]
+fn comments_rounds_and_conflicts_reach_the_engine_and_come_back() {
+    let (fake, mut editor, hunks) = start(VSCODE);
+    editor.client.ignore("textDocument/publishDiagnostics");
+    editor.client.ignore("workspace/codeLens/refresh");
+    editor.open("a.txt");
+    let action = editor.action("a.txt", 1, "Comment on this change…");
+    let id = editor.choose(&action).expect("a command");
+    let (input, params) = editor.client.server_request("ralph/input");
+    assert_eq!(params["prompt"], "What is to be said about `t1`?");
+    editor.client.reply(&input, json!({ "text": "why?" }));
+    let made = fake.asked(|command| match command {
+        Command::Comment { task, hunk, text, .. } => Some((task.clone(), hunk.clone(), text.clone())),
+        _ => None,
+    });
+    assert_eq!(made, ("t1".into(), Some(hunks[0].clone()), "why?".to_owned()));
+    assert_eq!(editor.client.response(id)["result"]["hunks"], json!([hunks[0]]));
+    // What the engine keeps is shown beside the hunk, what was not sent yet first.
+    let comment = |id: &str, hunk: Option<&HunkId>, text: &str, sent| Comment {
+        id: id.into(),
+        hunk: hunk.cloned(),
+        text: text.into(),
+        round: 1,
+        sent,
+        ..Comment::default()
+    };
+    fake.change(|snapshot| {
+        snapshot.tasks[0].comments = vec![
+            comment("c1", Some(&hunks[0]), "before", true),
+            comment("c2", Some(&hunks[0]), "why?", false),
+            comment("c3", None, "be brief", false),
+        ];
+        let proposal = snapshot.tasks[0].proposal.as_mut().expect("a proposal");
+        proposal.round = 2;
+        proposal.hunks[0].changed = true;
+        proposal.part = Some("accepted part not verified".into());
+    });
+    editor.client.notification("ralph/proposalChanged", |params| params["task"] == "t1");
+    let proposal = editor.client.request("ralph/proposal", json!({ "task": "t1" }));
+    assert_eq!((&proposal["round"], &proposal["acceptedPart"]), (&json!(2), &json!("accepted part not verified")));
+    let first = &proposal["files"][0]["hunks"][0];
+    assert_eq!((&first["comments"], &first["changed"]), (&json!(["why?", "before"]), &json!(true)), "{first:#}");
+    assert_eq!(proposal["files"][0]["hunks"][1]["comments"], json!([]));
+    let all: Vec<_> = proposal["comments"].as_array().expect("comments").iter().map(|it| &it["text"]).collect();
+    assert_eq!(all, ["before", "why?", "be brief"]);
+    let place = json!({ "textDocument": { "uri": editor.uri("a.txt") }, "position": { "line": 1, "character": 0 } });
+    let hover = editor.client.request("textDocument/hover", place)["contents"]["value"].to_string();
+    assert!(hover.contains("New or different since round 1") && hover.contains("before"), "{hover}");
+    let shown = editor.client.request("ralph/content", json!({ "uri": proposal["uri"] }))["text"].to_string();
+    assert!(
+        shown.contains("you said (round 1): be brief") && shown.contains("you said (round 1, sent): before"),
+        "{shown}"
+    );
+
+    editor.client.request("ralph/comment", json!({ "task": "t1", "drop": "c3" }));
+    let dropped = fake.asked(|command| match command {
+        Command::DropComment { id, .. } => Some(id.clone()),
+        _ => None,
+    });
+    assert_eq!(dropped, "c3");
+    // The person's own line where the proposal has another: the agent is asked to move it.
+    editor.replace("a.txt", &OLD.replace("two", "zwei"));
+    let rebase = editor.action("a.txt", 1, "Ask the agent to rebase `t1`");
+    let id = editor.choose(&rebase).expect("a command");
+    let sent = fake.asked(|command| match command {
+        Command::SendBack { task, rest, rebase, .. } => Some((task.clone(), *rest, *rebase)),
+        _ => None,
+    });
+    assert_eq!(sent, ("t1".into(), true, true));
+    editor.client.response(id);
+    editor.client.request("ralph/sendBack", json!({ "task": "t1", "comments": ["no"], "rest": false }));
+    let sent = fake.asked(|command| match command {
+        Command::SendBack { comments, rest, .. } => Some((comments.clone(), *rest)),
+        _ => None,
+    });
+    assert_eq!(sent, (vec!["no".to_owned()], false));
+    editor.client.request("ralph/reject", json!({ "task": "t1", "rest": true }));
+    let rest = fake.asked(|command| match command {
+        Command::Reject { rest, .. } => Some(*rest),
+        _ => None,
+    });
+    assert!(rest, "the rest is dropped");
 }

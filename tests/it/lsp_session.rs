@@ -412,8 +412,8 @@ fn a_folder_without_a_ralph_folder_wakes_no_engine() {
 fn unknown_commands_and_arguments_are_refused_with_a_reason() {
     let (_fake, mut editor) = start(VSCODE);
     let error =
-        editor.client.request_error("workspace/executeCommand", json!({ "command": "ralph.land", "arguments": [] }));
-    assert!(error["message"].as_str().is_some_and(|message| message.contains("ralph.land")), "{error}");
+        editor.client.request_error("workspace/executeCommand", json!({ "command": "ralph.launch", "arguments": [] }));
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("ralph.launch")), "{error}");
     let error = editor.client.request_error("ralph/retry", json!({ "task": 1 }));
     assert!(error["message"].as_str().is_some_and(|message| message.contains("ralph.retry")), "{error}");
     let error = editor.client.request_error("ralph/status", json!({ "root": "file:///elsewhere" }));

@@ -6,7 +6,7 @@ import { Deciding } from './deciding';
 import { isWaiting } from './labels';
 import type { Model } from './model';
 import { run } from './program';
-import { type Place, roundOf } from './proposals';
+import type { Place } from './proposals';
 import type { DecisionStatus, TaskStatus } from './protocol';
 import type { Review } from './review';
 import type { Server } from './server';
@@ -243,12 +243,17 @@ export class Commands {
 
   /** The first hunk that waits: of the file, of the task, or of all. */
   private async reviewNext(argument: Argument): Promise<void> {
-    await this.model.refresh();
-    if (this.server.health === 'failed') {
+    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
+    const first = () => firstOf(this.model.places(), waits, target(argument), pathOf(argument));
+    // What is known is shown at once; only where nothing is, the server is asked.
+    let wanted = first();
+    if (!wanted) {
+      await this.model.refresh();
+      wanted = first();
+    }
+    if (!wanted && this.server.health === 'failed') {
       return this.server.explain();
     }
-    const waits = (place: Place) => this.model.markOf(place.hunk) === 'pending';
-    const wanted = firstOf(this.model.places(), waits, target(argument), pathOf(argument));
     if (wanted) {
       await this.review.show(wanted);
     } else {
@@ -265,7 +270,7 @@ export class Commands {
     }
     // The same path on both sides, else each file shows as a rename.
     const resources = proposal.files.map((file) => [vscode.Uri.parse(file.uri), vscode.Uri.parse(file.baseUri), vscode.Uri.parse(file.proposalUri)]);
-    const round = roundOf(proposal) > 1 ? ` (round ${roundOf(proposal)})` : '';
+    const round = proposal.round > 1 ? ` (round ${proposal.round})` : '';
     await vscode.commands.executeCommand('vscode.changes', `${proposal.task}: ${proposal.title}${round}`, resources);
   }
 

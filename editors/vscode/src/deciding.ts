@@ -264,11 +264,18 @@ export class Deciding {
     return result;
   }
 
-  /** Takes back what was written last. */
+  /** Takes back the rejection of the hunk at the cursor, else what was decided or landed last. */
   async undo(argument: Argument): Promise<unknown> {
-    const result = await this.tell('ralph/undo', target(argument), []);
+    const here = argument === undefined ? this.review.target() : undefined;
+    const result = here && this.model.markOf(here.hunk) === 'rejected'
+      ? await this.tell('ralph/reject', { root: here.root, task: here.proposal.task, hunks: [here.hunk.id], undo: true }, [])
+      : await this.tell('ralph/undo', target(argument), []);
     this.model.forgetAll();
     await this.model.refresh();
+    const back = this.model.places().find((place) => result?.hunks?.includes(place.hunk.id));
+    if (back && this.review.activeFile()) {
+      await this.review.show(back);
+    }
     return result;
   }
 }

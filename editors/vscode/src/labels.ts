@@ -1,6 +1,6 @@
 // What a person reads in the view, the status bar and above the hunks, made from what the server tells. Pure.
 
-import { type Counts, roundOf } from './proposals';
+import type { Counts } from './proposals';
 import type {
   AttemptStatus, CommentStatus, FindingStatus, LastRunStatus, ProposalFileResult, ProposalHunk, ProposalResult, RunStatus,
   StatusNotification, StatusResult, TaskStatus,
@@ -36,7 +36,7 @@ export function describe(hunk: ProposalHunk, file: ProposalFileResult): string |
 
 /** The first line of a review: what is reviewed, which round, how far it is, and what the checks said. */
 export function headline(proposal: ProposalResult, counts: Counts): string {
-  const round = roundOf(proposal);
+  const { round } = proposal;
   const proofs = proposal.checks.filter((check) => check.proof).length;
   const failed = proposal.checks.filter((check) => !check.passed).length;
   const checks = failed > 0
@@ -124,12 +124,12 @@ export interface Label {
 }
 
 export function taskLabel(task: TaskStatus, proposal: ProposalResult | undefined, counts: Counts | undefined): Label {
-  const round = proposal && roundOf(proposal) > 1 ? `round ${roundOf(proposal)}` : '';
-  const far = counts && counts.all > 0 ? progress(counts) : '';
+  const round = proposal && proposal.round > 1 ? `round ${proposal.round}` : '';
+  const far = counts && counts.pending > 0 ? `${counts.pending} waiting` : '';
   return {
     label: task.title,
     description: [task.state, round, far].filter((part) => part !== '').join(' · '),
-    tooltip: `${task.id}: ${task.why}`,
+    tooltip: `${task.id}: ${task.why}${counts && counts.all > 0 ? `\n${progress(counts)}` : ''}`,
   };
 }
 

@@ -1,7 +1,7 @@
 // What is known of every folder of the window, rebuilt from the server whenever it says that something changed.
 
 import * as vscode from 'vscode';
-import { count, type Counts, type Decided, inOrder, isInReview, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
+import { count, type Counts, type Decided, inOrder, isInReview, keepOrder, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
 import {
   DECISION_REQUESTED, DECISION_RESOLVED, PROPOSAL, PROPOSAL_CHANGED, type ProposalChangedNotification, type ProposalHunk,
   type ProposalResult, QUEUE_CHANGED, STATUS, STATUS_REQUEST, type StatusNotification, type StatusResult, type TaskStatus,
@@ -27,6 +27,8 @@ export class Model implements vscode.Disposable {
   private readonly folders = new Map<string, string>();
   private readonly proposals = new Map<string, Known>();
   private readonly stale = new Set<string>();
+  // What was told last of the counts of a proposal.
+  private readonly told = new Map<string, string>();
   private readonly decided = new Map<string, Mark>();
   private order: Place[] | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
@@ -47,8 +49,14 @@ export class Model implements vscode.Disposable {
       this.notifications.set(status.root, status);
       this.refreshSoon();
     });
-    server.onNotification(PROPOSAL_CHANGED, ({ root, task }: ProposalChangedNotification) => {
-      this.stale.add(`${this.folders.get(root) ?? root} ${task}`);
+    server.onNotification(PROPOSAL_CHANGED, ({ root, task, pending, total }: ProposalChangedNotification) => {
+      const key = `${this.folders.get(root) ?? root} ${task}`;
+      const counts = `${pending}/${total}`;
+      // Another number waits: marks changed, and the status has those. The same number: anything else did.
+      if (this.told.get(key) === counts) {
+        this.stale.add(key);
+      }
+      this.told.set(key, counts);
       this.refreshSoon();
     });
     for (const method of [DECISION_REQUESTED, DECISION_RESOLVED, QUEUE_CHANGED]) {
@@ -164,6 +172,9 @@ export class Model implements vscode.Disposable {
       const proposal = await this.server.request<ProposalResult>(PROPOSAL, { root, task: task.id });
       // As documents spell theirs.
       proposal.files.forEach((file) => (file.uri = vscode.Uri.parse(file.uri).toString()));
+      if (known?.version === version) {
+        keepOrder(proposal, known.proposal);
+      }
       this.proposals.set(key, { proposal, version });
     } catch {
       this.proposals.delete(key);

@@ -45,7 +45,9 @@ export class Paint implements vscode.Disposable {
   private readonly fresh = side(true);
   private readonly oldWords = words(false);
   private readonly freshWords = words(true);
-  private readonly dimmed = vscode.window.createTextEditorDecorationType({ isWholeLine: true, opacity: '0.5' });
+  private readonly dimmed = vscode.window.createTextEditorDecorationType({
+    isWholeLine: true, opacity: '0.5', backgroundColor: new vscode.ThemeColor('editor.background'),
+  });
   private readonly verdicts: Record<Exclude<Mark, 'pending'>, vscode.TextEditorDecorationType> = {
     accepted: verdict('✓ accepted', 'testing.iconPassed'),
     rejected: verdict('✗ rejected', 'testing.iconFailed'),

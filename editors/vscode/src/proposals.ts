@@ -61,6 +61,13 @@ export function takeMarks(proposal: ProposalResult, task: TaskStatus): void {
   }
 }
 
+/** Leaves the files in the order they were first shown in; the server's order changes with what is decided. */
+export function keepOrder(proposal: ProposalResult, before: ProposalResult): void {
+  const places = new Map(before.files.map((file, index) => [file.path, index]));
+  const place = (file: ProposalFileResult) => places.get(file.path) ?? places.size;
+  proposal.files.sort((a, b) => place(a) - place(b));
+}
+
 export interface Counts {
   all: number;
   pending: number;
@@ -83,13 +90,8 @@ export function count(proposal: ProposalResult, decided: Decided): Counts {
   return counts;
 }
 
-/** The round of a proposal; servers before rounds have only the first. */
-export function roundOf(proposal: ProposalResult): number {
-  return proposal.round ?? 1;
-}
-
 /** The comments of a proposal that are about a file. */
 export function commentsOn(proposal: ProposalResult, file: ProposalFileResult): CommentStatus[] {
   const hunks = new Set(file.hunks.map((hunk) => hunk.id));
-  return (proposal.comments ?? []).filter((comment) => comment.path === file.path || (comment.hunk && hunks.has(comment.hunk)));
+  return proposal.comments.filter((comment) => comment.path === file.path || (comment.hunk && hunks.has(comment.hunk)));
 }

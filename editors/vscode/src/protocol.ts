@@ -132,15 +132,15 @@ export interface ProposalChangedNotification {
   total: number;
 }
 
-export type CommentStatus = {
+export interface CommentStatus {
   id: string;
-  hunk?: string | null;
-  path?: string | null;
-  line?: number | null;
+  hunk: string | null;
+  path: string | null;
+  line: number | null;
   text: string;
   round: number;
   sent: boolean;
-};
+}
 
 export interface ProposalHunk {
   id: string;
@@ -155,9 +155,10 @@ export interface ProposalHunk {
   newLines: string[];
   weakensTest: string | null;
   findings: string[];
-  comments?: string[];
-  changed?: boolean;
-  waitsFor?: string | null;
+  comments: string[];
+  changed: boolean;
+  again: boolean;
+  waitsFor: string | null;
 }
 
 export interface ProposalFileResult {
@@ -192,8 +193,8 @@ export interface ProposalResult {
   findings: FindingStatus[];
   files: ProposalFileResult[];
   uri: string;
-  round?: number;
-  comments?: CommentStatus[];
+  round: number;
+  comments: CommentStatus[];
 }
 
 export interface CommandResult {

@@ -8,7 +8,7 @@ import { describe, headline, oneLine } from './labels';
 import { caretOf, endOf, merge, type Merged, type Spot, spotAt } from './merged';
 import type { Model } from './model';
 import { Paint } from './paint';
-import { nextAfter, type Place, roundOf } from './proposals';
+import { nextAfter, type Place } from './proposals';
 import type { ProposalFileResult, ProposalHunk, ProposalResult } from './protocol';
 import type { Server } from './server';
 import { type ReviewOf, reviewOf, reviewUri, SCHEME } from './uris';
@@ -48,6 +48,11 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       this.contentChanged, this.lensesChanged, this.drawn, this.paint,
       vscode.workspace.registerTextDocumentContentProvider(SCHEME, this),
       vscode.languages.registerCodeLensProvider({ scheme: SCHEME }, this),
+      // The word at the cursor is not what is looked at, and marking it everywhere takes long in a long file: a mark
+      // without width keeps the editor from that.
+      vscode.languages.registerDocumentHighlightProvider({ scheme: SCHEME }, {
+        provideDocumentHighlights: (_, at) => [new vscode.DocumentHighlight(new vscode.Range(at, at))],
+      }),
       model.onChange(() => this.update()),
       model.onMark(() => this.marked()),
       vscode.window.onDidChangeVisibleTextEditors(() => this.draw()),
@@ -82,7 +87,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   private find(of: ReviewOf): { proposal: ProposalResult; file: ProposalFileResult } | undefined {
     const proposal = this.model.proposal(of.root, of.task);
     const file = proposal?.files.find((file) => file.path === of.path);
-    return proposal && file && roundOf(proposal) === of.round ? { proposal, file } : undefined;
+    return proposal && file && proposal.round === of.round ? { proposal, file } : undefined;
   }
 
   /** What a review document shows, with its proposal as it is now. */
@@ -121,7 +126,8 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title, tooltip, command, arguments: [target] });
     const mark = this.model.markOf(hunk);
     const what = describe(hunk, file);
-    const about = [place, what, mark === 'pending' ? undefined : mark].filter(Boolean).join(', ');
+    const again = hunk.again ? 'rejected before, and here again' : undefined;
+    const about = [place, what, again, mark === 'pending' ? undefined : mark].filter(Boolean).join(', ');
     if (mark !== 'pending') {
       return [lens(about, 'ralph.reviewAll'), lens('$(comment) Comment', 'ralph.comment', 'c')];
     }
@@ -247,7 +253,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   }
 
   private uriOf(place: Place): vscode.Uri {
-    return reviewUri({ root: place.root, task: place.proposal.task, path: place.file.path, round: roundOf(place.proposal) });
+    return reviewUri({ root: place.root, task: place.proposal.task, path: place.file.path, round: place.proposal.round });
   }
 
   /** Gets the document of the next file ready while this one is looked at. */

@@ -50,12 +50,12 @@ test('the status bar shows the worst of all folders', () => {
 
 test('a task says its round and how far its review is', () => {
   const made = proposal([file('a', [hunk('1')])], { round: 3 });
-  assert.deepEqual(taskLabel(task('talk', { why: 'it waits' }), made, count(made, new Map())), { label: 'talk', description: 'review · round 3 · 1 of 1 waiting', tooltip: 'talk: it waits' });
+  assert.deepEqual(taskLabel(task('talk', { why: 'it waits' }), made, count(made, new Map())), { label: 'talk', description: 'review · round 3 · 1 waiting', tooltip: 'talk: it waits\n1 of 1 waiting' });
   assert.equal(taskLabel(task('talk', { state: 'done' }), undefined, undefined).description, 'done');
 });
 
 test('comments say where they are and whether they were sent', () => {
-  const comment = { id: 'c1', path: 'a.sh', line: 4, text: 'too\n familiar', round: 1, sent: false };
+  const comment = { id: 'c1', hunk: null, path: 'a.sh', line: 4, text: 'too\n familiar', round: 1, sent: false };
   assert.deepEqual(commentLabel(comment), { label: 'too familiar', description: 'a.sh:4 · goes with the next send back', tooltip: 'too\n familiar\n\ngoes with the next send back' });
   assert.equal(commentLabel({ ...comment, path: null, sent: true }).description, 'sent in round 1');
   assert.equal(oneLine('x'.repeat(200)).length, 120);

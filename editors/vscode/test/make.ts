@@ -5,7 +5,7 @@ import type { ProposalFileResult, ProposalHunk, ProposalResult, StatusNotificati
 export function hunk(id: string, more: Partial<ProposalHunk> = {}): ProposalHunk {
   return {
     id, kind: 'text', mark: 'pending', state: null, startLine: 0, endLine: 0, oldStart: 0, newStart: 0, oldLines: [], newLines: [],
-    weakensTest: null, findings: [], ...more,
+    weakensTest: null, findings: [], comments: [], changed: false, again: false, waitsFor: null, ...more,
   };
 }
 
@@ -21,7 +21,7 @@ export function file(path: string, hunks: ProposalHunk[]): ProposalFileResult {
 export function proposal(files: ProposalFileResult[], more: Partial<ProposalResult> = {}): ProposalResult {
   return {
     task: 't', title: 'Talk', attempt: 1, outcome: 'verified', summary: null, acceptance: [], checks: [], findings: [], files,
-    uri: 'ralph:/review/t.diff', ...more,
+    uri: 'ralph:/review/t.diff', round: 1, comments: [], ...more,
   };
 }
 

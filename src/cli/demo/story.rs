@@ -57,7 +57,7 @@ pub async fn play(context: &Context, folder: &Path) -> Result<(), ApiError> {
     let waiting: Vec<TaskId> =
         end.tasks.iter().filter(|view| view.state == LiveState::Review).map(|view| view.task.id.clone()).collect();
     for task in &waiting {
-        output::out(&review::text(&review::proposal(&handle, task.clone()).await?, style));
+        output::out(&review::text(&review::proposal(&handle, task.clone()).await?, false, style));
         output::out("\n");
     }
 
@@ -65,6 +65,7 @@ pub async fn play(context: &Context, folder: &Path) -> Result<(), ApiError> {
     let accepted = accept(&handle, &waiting).await?;
     output::line("until now nothing in your files was touched; now they hold what was accepted:");
     prove(&root, &accepted, style)?;
+    output::line("to make a commit of it, with your hooks: ralph-sidecar land --commit");
     output::out(&ending(style));
     Ok(())
 }

@@ -57,6 +57,8 @@ pub struct ShownHunk<'a> {
     pub number: usize,
     pub hunk: &'a Hunk,
     pub standing: Standing,
+    /// Lines below its heading, such as what was said about it.
+    pub remarks: Vec<String>,
 }
 
 /// One file of a proposal, with its hunks in the order to show them.
@@ -184,6 +186,9 @@ impl Page {
         let _ = writeln!(self.text, "{number}  {id}  {state}");
         if let Some(reason) = &shown.hunk.weakens_test {
             self.line(YELLOW, &format!("! may weaken tests: {}", escaped(reason)));
+        }
+        for remark in &shown.remarks {
+            self.line(MAGENTA, &format!("  {}", escaped(remark)));
         }
     }
 

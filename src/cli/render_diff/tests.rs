@@ -13,7 +13,7 @@ fn page(changes: &[FileChangeTexts<'_>], color: bool) -> String {
         for hunk in hunks {
             number += 1;
             let standing = if number == 2 { Standing::Accepted } else { Standing::Pending };
-            shown.push(ShownHunk { number, hunk, standing });
+            shown.push(ShownHunk { number, hunk, standing, remarks: Vec::new() });
         }
         let base = change.old.and_then(|bytes| std::str::from_utf8(bytes).ok());
         files.push(ShownFile { path: change.path, base, hunks: shown });
@@ -142,7 +142,12 @@ fn nothing_reaches_the_terminal_unescaped() {
     let evil = "\x1b]0;title\x07 \x1b[2J\rhidden \u{9b}31m \u{202e}abc\u{2066} \u{7f}\0end\n";
     let mut hunks = file_hunks(&text("evil\x1b[1m\npath", "x\n\n", evil.replace('\0', "").as_str()));
     hunks[0].weakens_test = Some(evil.to_owned());
-    let shown = vec![ShownHunk { number: 1, hunk: &hunks[0], standing: Standing::WaitsFor(evil.to_owned()) }];
+    let shown = vec![ShownHunk {
+        number: 1,
+        hunk: &hunks[0],
+        standing: Standing::WaitsFor(evil.to_owned()),
+        remarks: vec![evil.to_owned()],
+    }];
     let files = vec![ShownFile { path: &hunks[0].path, base: Some(evil), hunks: shown }];
     let proposal = ShownProposal { task: evil, title: evil, attempt: 1, notes: vec![evil.to_owned()], files };
     let page = render(&proposal, RenderOptions { color: false, width: 80 });

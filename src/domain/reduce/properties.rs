@@ -213,7 +213,7 @@ fn hunks(number: usize) -> Vec<HunkRef> {
             path: "f".into(),
             // The same two changes every time, with other lines around them.
             text: format!("text{at}"),
-            there: number % 2 == 0,
+            there: number.is_multiple_of(2),
         })
         .collect()
 }

@@ -5,10 +5,11 @@ use super::{Effect, Next, Refusal, SendBack};
 use crate::domain::decision::{Decision, DecisionKind, Evidence, OptionEffect};
 use crate::domain::event::{Event, Mark, Requeue};
 use crate::domain::hunks::HunkId;
+use crate::domain::landing::Landing;
 use crate::domain::outcome::CheckResult;
 use crate::domain::queue;
 use crate::domain::rounds::{Comment, Quote, Remark, RemarkKind};
-use crate::domain::state::{Part, Proposal};
+use crate::domain::state::{Part, Proposal, Record};
 use crate::domain::task::{Status, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +63,12 @@ impl Next {
     }
 
     pub(super) fn keep_accepted_part(&mut self, task: TaskId) -> Result<(), Refusal> {
-        if !self.proposal(&task)?.part_kept {
+        let proposal = self.proposal(&task)?;
+        let failed = matches!(proposal.part, Part::Failed(_));
+        if !proposal.part_kept || failed {
+            if failed {
+                self.withdraw_decisions_of(&task);
+            }
             self.emit(Event::AcceptedPartKept { task: task.clone() });
         }
         self.check_part(&task);
@@ -223,6 +229,24 @@ impl Next {
         }
         self.emit(Event::CommentDropped { task, id });
         Ok(())
+    }
+
+    /// The commit exists, whatever happened to its tasks meanwhile; it counts for those that are still done.
+    pub(super) fn landed(&mut self, mut landing: Landing) {
+        landing.tasks.retain(|task| self.state.record(task).is_some_and(|record| record.done));
+        if !landing.tasks.is_empty() {
+            self.emit(Event::Landed { landing, at_ms: self.now_ms });
+        }
+    }
+
+    pub(super) fn landing_undone(&mut self, commit: String) {
+        let of_it = |record: &Record| record.landed.as_ref().is_some_and(|landed| landed.commit == commit);
+        let records = self.state.records.iter().filter(|(_, record)| of_it(record));
+        let mut tasks: Vec<TaskId> = records.map(|(task, _)| task.clone()).collect();
+        tasks.sort();
+        if !tasks.is_empty() {
+            self.emit(Event::LandingUndone { tasks, commit });
+        }
     }
 
     pub(super) fn found_on_disk(&mut self, task: TaskId, found: &BTreeSet<HunkId>) {

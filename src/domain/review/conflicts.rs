@@ -110,3 +110,60 @@ pub fn resting(upper: &[&Hunk], base: &str, lower: &[&Hunk], below: &str) -> Vec
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::hunks::{FileChangeTexts, file_hunks};
+
+    fn hunks(old: &str, new: &str) -> Vec<Hunk> {
+        let (old, new) = (Some(old.as_bytes()), Some(new.as_bytes()));
+        file_hunks(&FileChangeTexts { path: "a", old, new, ..FileChangeTexts::default() })
+    }
+
+    const BASE: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+
+    #[test]
+    fn what_does_not_fit_is_told_with_the_text_there_is() {
+        let all = hunks(BASE, "one\n2\n3\n4\n5\n6\n7\n8\nnine\n");
+        let none = BTreeSet::new();
+        let told = |now: Option<&str>, decided: &BTreeSet<HunkId>| {
+            let file = UserFile { base: Some(BASE), now };
+            let remarks = conflicts_with(&all, &file, &none, decided);
+            remarks.into_iter().map(|remark| (remark.line, remark.now.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Some(BASE), &none), []);
+        let mine = BASE.replace("9\n", "neun\n");
+        assert_eq!(told(Some(&mine), &none), [(Some(9), "6\n7\n8\nneun\n".to_owned())]);
+        assert_eq!(told(Some(&mine), &BTreeSet::from([all[1].id.clone()])), [], "what is decided clashes with nothing");
+        let gone = "[the file is not there any more]\n".to_owned();
+        assert_eq!(told(None, &none), [(None, gone.clone()), (None, gone)]);
+        let made = FileChangeTexts { path: "a", new: Some(b"x\n"), ..FileChangeTexts::default() };
+        let made = conflicts_with(&file_hunks(&made), &UserFile { base: None, now: Some("y\n") }, &none, &none);
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].now.as_deref(), Some("y\n"));
+    }
+
+    #[test]
+    fn a_hunk_rests_on_what_it_changes_or_touches() {
+        let below = "1\n2\nnew\n3\n4\n5\n6\n7\n8\n9\n";
+        let lower = hunks(BASE, below);
+        let lower: Vec<&Hunk> = lower.iter().collect();
+        for (what, base, head, expected) in [
+            ("its line", below, below.replace("new\n", "newer\n"), 1),
+            ("beside it", below, below.replace("3\n", "three\n"), 1),
+            ("elsewhere", below, below.replace("9\n", "nine\n"), 0),
+            ("its line, moved by the user's own", "0\n1\n2\nnew\n3\n", "0\n1\n2\n3\n".to_owned(), 1),
+        ] {
+            let upper = hunks(base, &head);
+            let upper: Vec<&Hunk> = upper.iter().collect();
+            let found = resting(&upper, base, &lower, below);
+            assert_eq!(found.len(), expected, "{what}");
+            assert!(found.iter().all(|(_, on)| *on == [lower[0].id.clone()]), "{what}");
+        }
+        let made = file_hunks(&FileChangeTexts { path: "a", new: Some(b"x\n"), ..FileChangeTexts::default() });
+        let upper = hunks("x\n", "y\n");
+        let (upper, made): (Vec<&Hunk>, Vec<&Hunk>) = (upper.iter().collect(), made.iter().collect());
+        assert_eq!(resting(&upper, "x\n", &made, "x\n").len(), 1, "all of a file that is not there yet");
+    }
+}

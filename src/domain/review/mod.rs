@@ -17,12 +17,14 @@ mod edits;
 mod map;
 #[cfg(test)]
 mod properties;
+mod risk;
 mod whole_file;
 
 pub use anchors::{Anchor, Anchors, LineEdit};
 pub use conflicts::{UserFile, conflicts_with, resting};
 pub use edits::{TextEditLines, accept, accept_all, edit_for, unaccept};
 pub use map::map_hunks;
+pub use risk::{Circumstances, Risk, risk};
 pub use whole_file::{FileNow, file_level_state};
 
 use super::hunks::HunkId;

@@ -6,6 +6,7 @@ use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::ending::Usage;
 use crate::domain::event::{AttemptId, Event, Requeue, RunId};
 use crate::domain::inbox::Question;
+use crate::domain::landing::LandedAs;
 use crate::domain::report::Report;
 use crate::domain::rounds::Decided;
 use crate::domain::task::{Status, Task, TaskId};
@@ -103,6 +104,18 @@ impl State {
                 (record.done, record.reopened, record.written) = (true, false, written);
             }
             Event::AcceptanceUndone { task } => self.open_latch(task),
+            Event::Landed { landing, .. } => {
+                let landed = LandedAs { commit: landing.commit.clone(), branch: landing.branch.clone() };
+                for task in &landing.tasks {
+                    self.record_mut(task).landed = Some(landed.clone());
+                }
+            }
+            Event::LandingUndone { tasks, commit } => {
+                for task in tasks {
+                    let landed = &mut self.record_mut(task).landed;
+                    landed.take_if(|landed| landed.commit == *commit);
+                }
+            }
             Event::TaskReopened { task } => {
                 self.open_latch(task);
                 let record = self.record_mut(task);
@@ -162,6 +175,7 @@ impl State {
         let reopened = self.says_done(task);
         let record = self.record_mut(task);
         (record.done, record.reopened, record.written) = (false, reopened, false);
+        record.landed = None;
     }
 
     fn apply_run(&mut self, event: &Event) {

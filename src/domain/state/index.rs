@@ -105,6 +105,8 @@ impl State {
             | Event::CommentMade { .. }
             | Event::CommentDropped { .. }
             | Event::RemarksSent { .. }
+            | Event::Landed { .. }
+            | Event::LandingUndone { .. }
             | Event::LearningKept { .. } => Change::Only(Vec::new()),
         }
     }

@@ -7,6 +7,7 @@ use super::ending::Usage;
 use super::event::{AttemptId, HunkRef, Mark, RunEndReason, RunId, StandsOn, UnionReport};
 use super::hunks::HunkId;
 use super::inbox::Question;
+use super::landing::{AcceptedPart, LandedAs};
 use super::outcome::{AttemptEnd, CheckResult, Outcome};
 use super::report::{Finding, Report};
 use super::rounds::{Comment, Decided, Remark};
@@ -62,6 +63,10 @@ pub struct Record {
     pub proposal: Option<Proposal>,
     /// Latched: the accepted text was on disk with every hunk decided.
     pub done: bool,
+    /// What was accepted in earlier rounds, in order.
+    pub earlier: Vec<AcceptedPart>,
+    /// The commit its accepted text is in; gone when there is another proposal.
+    pub landed: Option<LandedAs>,
     /// Failures that count since a person last looked at the task.
     pub failures: u32,
     /// Index of the first attempt since a person last looked at the task.

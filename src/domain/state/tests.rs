@@ -57,6 +57,8 @@ fn kind(event: &Event) -> &'static str {
         Event::RemarksSent { .. } => "remarks_sent",
         Event::TaskDone { .. } => "task_done",
         Event::AcceptanceUndone { .. } => "acceptance_undone",
+        Event::Landed { .. } => "landed",
+        Event::LandingUndone { .. } => "landing_undone",
         Event::TaskReopened { .. } => "task_reopened",
         Event::TaskRequeued { .. } => "task_requeued",
         Event::Steered { .. } => "steered",
@@ -69,7 +71,7 @@ fn kind(event: &Event) -> &'static str {
 }
 
 /// Kinds of version 1, and of all versions.
-const KINDS: [usize; 2] = [29, 41];
+const KINDS: [usize; 2] = [29, 43];
 
 #[test]
 fn every_kind_of_event_is_in_the_fixture_of_its_version() {
@@ -131,6 +133,8 @@ fn the_journal_of_version_2_folds_onto_the_first() {
     let record = state.record(&"c".into()).expect("a record");
     assert_eq!((record.used.tokens(), record.raised), (1_500, 1));
     assert_eq!(state.days.raised.values().sum::<u32>(), 1);
+    let landed = state.record(&"a".into()).and_then(|record| record.landed.as_ref());
+    assert_eq!(landed.map(|landed| landed.words()).as_deref(), Some("bbbbbbbb on main"));
     let live = live_state(&state, &"c".into()).expect("it is in the queue");
     assert_eq!((live.state, live.why.as_str()), (LiveState::Ready, "it is ready to run"));
 }

@@ -131,7 +131,7 @@ impl Job {
 
     /// The agent claims that it is finished: now it is checked.
     async fn check_claim(&self, base: &str, work: &SlotWork, no_change: Option<&str>) -> PortResult<AttemptEnd> {
-        if work.changed.is_empty() {
+        if work.changed.is_empty() && !self.took_back(base).await? {
             return Ok(match no_change {
                 Some(reason) => AttemptEnd::new(Outcome::Unchecked, format!("nothing had to change: {reason}")),
                 None => AttemptEnd {
@@ -159,6 +159,15 @@ impl Job {
         Ok(checked(results))
     }
 
+    /// Tells whether the agent took out what the person did not want of work of which they accepted the rest: then nothing
+    /// is left to propose, and that is its result.
+    async fn took_back(&self, base: &str) -> PortResult<bool> {
+        let state = self.context.state().await?;
+        let rest = state.record(&self.id.task).is_some_and(|record| record.rest);
+        let prepared = state.attempt(&self.id).and_then(|attempt| attempt.prepared.as_ref());
+        Ok(rest && prepared.is_some_and(|prepared| prepared.start != base))
+    }
+
     fn protected(&self, changed: &[String]) -> PortResult<Vec<String>> {
         let mut builder = GlobSetBuilder::new();
         let own = self.settings.protect.iter().map(String::as_str);
@@ -181,9 +190,10 @@ impl Job {
         };
         let Ok(before) = serde_json::from_str(&text) else { return Ok(Vec::new()) };
         let change = world.workshop.outside_since(&OutsideState(before)).await?;
-        let mut leaks = change.places;
+        let saved = self.context.saved_since(self.record.started_at_ms);
+        // A branch of that name is one that a person landed on.
+        let mut leaks: Vec<String> = change.places.into_iter().filter(|place| !saved.contains(place)).collect();
         if !change.head_moved {
-            let saved = self.context.saved_since(self.record.started_at_ms);
             leaks.extend(change.files.into_iter().filter(|path| !saved.contains(path)));
         }
         Ok(leaks)

@@ -3,6 +3,7 @@
 use super::{Change, Template, as_list};
 use crate::domain::outcome::{AttemptEnd, Outcome};
 use crate::domain::queue::to_fold;
+use crate::domain::rounds::{Remark, RemarkKind};
 use crate::domain::state::{Record, State};
 use crate::domain::task::{Task, TaskId};
 use crate::engine::ports::PortResult;
@@ -37,6 +38,20 @@ struct Failure {
     fence: String,
     /// Whether its changes are in the slot.
     continued: bool,
+}
+
+/// One thing said about the proposal that was sent back.
+#[derive(Serialize)]
+struct Said {
+    path: Option<String>,
+    line: Option<u32>,
+    kind: RemarkKind,
+    text: String,
+    again: bool,
+    quote: Option<String>,
+    quote_fence: String,
+    now: Option<String>,
+    now_fence: String,
 }
 
 #[derive(Serialize)]
@@ -75,6 +90,12 @@ pub fn implementer(
     let skip = state.learnings.len().saturating_sub(LEARNINGS);
     let learnings: Vec<&str> = state.learnings.iter().skip(skip).map(|learning| learning.text.as_str()).collect();
     let handoff = record.and_then(|record| record.handoff.as_deref());
+    let remarks = record.map(|record| record.remarks.as_slice()).unwrap_or_default();
+    let mut notes = record.map(|record| record.notes.clone()).unwrap_or_default();
+    if !template.mentions("remarks") {
+        // A template of the repository's own that does not know them must not lose what the person said.
+        notes.extend(remarks.iter().map(in_words));
+    }
     let goal = task.goal.as_ref().and_then(|id| state.goals.iter().find(|goal| goal.id == *id));
     template.render(json!({
         "task": task,
@@ -82,7 +103,9 @@ pub fn implementer(
         "checks": checks,
         "protect": settings.protect,
         "answers": answers(state, &task.id),
-        "notes": record.map(|record| record.notes.clone()).unwrap_or_default(),
+        "notes": notes,
+        "remarks": remarks.iter().map(said).collect::<Vec<_>>(),
+        "rest": record.is_some_and(|record| record.rest),
         "learnings": learnings,
         "learnings_fence": fence_for(&as_list(learnings.iter().copied())),
         "handoff": handoff,
@@ -94,6 +117,33 @@ pub fn implementer(
         "nonce": facts.nonce,
         "tools": facts.tools,
     }))
+}
+
+fn said(remark: &Remark) -> Said {
+    let fence = |text: &Option<String>| fence_for(text.as_deref().unwrap_or_default());
+    Said {
+        path: remark.path.clone(),
+        line: remark.line,
+        kind: remark.kind,
+        text: remark.text.clone(),
+        again: remark.again,
+        quote: remark.quote.clone(),
+        quote_fence: fence(&remark.quote),
+        now: remark.now.clone(),
+        now_fence: fence(&remark.now),
+    }
+}
+
+/// Returns a remark as one sentence, without what it quotes.
+fn in_words(remark: &Remark) -> String {
+    let line = remark.line.map(|line| format!(" line {line}")).unwrap_or_default();
+    let place = remark.path.as_ref().map(|path| format!("`{path}`{line}: ")).unwrap_or_default();
+    let why = if remark.text.is_empty() { "no reason given" } else { &remark.text };
+    match remark.kind {
+        RemarkKind::Comment => format!("{place}{}", remark.text),
+        RemarkKind::Rejected => format!("{place}a change was rejected: {why}"),
+        RemarkKind::Conflict => format!("{place}a change does not fit the text as the user has it now"),
+    }
 }
 
 /// Makes the prompt that the next attempt of a task would get, as far as it is known before the start: what is in the

@@ -4,8 +4,9 @@ use crate::domain::ending::Ending;
 use crate::domain::event::Event;
 use crate::domain::hunks::HunkId;
 use crate::domain::inbox::InboxMessage;
+use crate::domain::landing::{LandTo, Landing};
 use crate::domain::report::Report;
-use crate::domain::task::Task;
+use crate::domain::task::{Task, TaskId};
 use crate::engine::ports::*;
 use crate::protocol::agent_lines::AgentLine;
 use crate::protocol::config::{Config, Layer};
@@ -308,8 +309,22 @@ impl Workshop for Port {
         Ok(accepted)
     }
 
-    async fn undo_write(&self) -> PortResult<AcceptReply> {
-        Ok(AcceptReply::default())
+    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome> {
+        self.0.call("land", &order.message)?;
+        let tasks = order.parts.into_iter().map(|part| part.task).collect();
+        let (commit, previous) = ("landed".to_owned(), Some("head".to_owned()));
+        let branch = order.branch.unwrap_or_else(|| "main".to_owned());
+        let landing = Landing { tasks, to: LandTo::Commit, commit, previous, branch };
+        Ok(LandOutcome { landing, paths: vec!["f".into()], left_out: Vec::new() })
+    }
+
+    async fn keep_rejection(&self, _task: &TaskId, _hunks: Vec<HunkId>) -> PortResult<()> {
+        self.0.call("keep rejection", "")
+    }
+
+    async fn take_back(&self, _landing: bool) -> PortResult<TakenBack> {
+        self.0.call("take back", "")?;
+        Ok(TakenBack::Files { hunks: Vec::new(), restored: Vec::new(), kept: Vec::new() })
     }
 
     async fn lockfiles(&self, _slot: &str) -> PortResult<String> {

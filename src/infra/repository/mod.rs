@@ -33,6 +33,7 @@ pub use diff::{ChangeKind, FileChange};
 pub use error::RepositoryError;
 pub use fingerprint::{CheckoutFingerprint, OutsideChange, OutsideKind, compare};
 pub use merge::{MergeConflict, MergeOutcome};
+pub use objects::BlobEntry;
 pub use preflight::{PreflightKind, PreflightProblem};
 pub use snapshot::{LeftOut, Snapshot, SnapshotRequest};
 
@@ -126,6 +127,22 @@ impl Repository {
             Some(head) => Ok(head.commit),
             None => Err(RepositoryError::NoCommits { path: self.workdir.clone() }),
         }
+    }
+
+    /// Reads the commit a branch points at, by its short name; none when there is no such branch.
+    pub fn branch_tip(&self, branch: &str) -> Result<Option<CommitId>, RepositoryError> {
+        let handle = self.handle()?;
+        let failed = |error| RepositoryError::git(format!("read the branch {branch}"))(error);
+        match handle.find_branch(branch, git2::BranchType::Local) {
+            Ok(found) => Ok(Some(found.get().peel_to_commit().map_err(failed)?.id().to_string())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Returns the `git` program, if there is one.
+    pub(in crate::infra) fn git_program(&self) -> Option<&Path> {
+        self.needs.git.as_deref()
     }
 
     /// Opens the user's checkout.

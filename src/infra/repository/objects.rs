@@ -5,6 +5,15 @@ use git2::{ErrorCode, ObjectType, Oid, Signature, Time};
 use super::work_area::lossy;
 use super::{CommitId, Repository, RepositoryError, TreeId};
 
+/// What a tree or the index has at a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct BlobEntry {
+    /// The object's name.
+    pub id: String,
+    /// Git's mode.
+    pub mode: u32,
+}
+
 impl Repository {
     /// Writes a commit of `tree`; the same arguments give the same commit. `unix_time` is in seconds, UTC.
     /// Hooks do not run and nothing is signed. The commit is reachable only once a ref says so.
@@ -34,6 +43,72 @@ impl Repository {
         };
         let blob = handle.find_blob(entry.id()).map_err(RepositoryError::git(format!("read {path} of {treeish}")))?;
         Ok(Some(blob.content().to_vec()))
+    }
+
+    /// Reads what is at `path` of a commit or tree: object name and mode; none when there is nothing, or a folder.
+    pub fn entry(&self, treeish: &str, path: &str) -> Result<Option<BlobEntry>, RepositoryError> {
+        let handle = self.handle()?;
+        match find_tree(&handle, treeish)?.get_path(std::path::Path::new(path)) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(None),
+            Ok(entry) => {
+                let mode = u32::try_from(entry.filemode()).unwrap_or_default();
+                Ok(Some(BlobEntry { id: entry.id().to_string(), mode }))
+            }
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(RepositoryError::git(format!("find {path} in {treeish}"))(error)),
+        }
+    }
+
+    /// Reads the bytes of a blob by its name.
+    pub fn read_blob(&self, id: &str) -> Result<Vec<u8>, RepositoryError> {
+        let handle = self.handle()?;
+        let blob = Oid::from_str(id).and_then(|id| handle.find_blob(id));
+        Ok(blob.map_err(RepositoryError::git(format!("read the object {id}")))?.content().to_vec())
+    }
+
+    /// Writes bytes as a blob, as they are, and returns its name.
+    pub fn write_blob(&self, bytes: &[u8]) -> Result<String, RepositoryError> {
+        let id = self.handle()?.blob(bytes).map_err(RepositoryError::git("write an object"))?;
+        Ok(id.to_string())
+    }
+
+    /// Writes a tree like that of `treeish` in which these paths are as given, or not there.
+    pub fn tree_with(&self, treeish: &str, paths: &[(String, Option<BlobEntry>)]) -> Result<TreeId, RepositoryError> {
+        let handle = self.handle()?;
+        let failed = |path: &str| RepositoryError::git(format!("put {path} into a tree"));
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        for (path, entry) in paths {
+            match entry {
+                None => update.remove(path),
+                Some(entry) => {
+                    let mode = match entry.mode {
+                        0o100_755 => git2::FileMode::BlobExecutable,
+                        0o120_000 => git2::FileMode::Link,
+                        0o160_000 => git2::FileMode::Commit,
+                        _ => git2::FileMode::Blob,
+                    };
+                    update.upsert(path, Oid::from_str(&entry.id).map_err(failed(path))?, mode)
+                }
+            };
+        }
+        let tree = update.create_updated(&handle, &find_tree(&handle, treeish)?);
+        Ok(tree.map_err(RepositoryError::git("write a tree"))?.to_string())
+    }
+
+    /// Returns the parents of a commit.
+    pub fn parents_of(&self, commit: &str) -> Result<Vec<CommitId>, RepositoryError> {
+        let handle = self.handle()?;
+        let commit = find_commit(&handle, commit)?;
+        Ok(commit.parent_ids().map(|id| id.to_string()).collect())
+    }
+
+    /// Tells whether a commit is another one or comes after it.
+    pub fn descends(&self, commit: &str, from: &str) -> Result<bool, RepositoryError> {
+        let handle = self.handle()?;
+        let id = |name: &str| Oid::from_str(name).map_err(RepositoryError::git(format!("find commit {name}")));
+        let (commit, from) = (id(commit)?, id(from)?);
+        let follows = || handle.graph_descendant_of(commit, from);
+        Ok(commit == from || follows().map_err(RepositoryError::git("compare two commits"))?)
     }
 
     /// Lists the paths whose content, mode or existence differs between two commits or trees, sorted, each once.

@@ -103,6 +103,13 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Returns what is under way in the checkout, such as a merge; none when nothing is.
+    pub fn operation(&self) -> Result<Option<&'static str>, RepositoryError> {
+        Ok(operation(self.handle()?.state()).map(|(what, _)| what))
+    }
+}
+
 fn operation(state: RepositoryState) -> Option<(&'static str, bool)> {
     Some(match state {
         RepositoryState::Clean => return None,

@@ -1,10 +1,14 @@
 //! Lists the files git tracks, as `git ls-files` does.
 
 use super::{Repository, RepositoryError};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// What a symbolic link's mode has in the place of a regular file's.
 const TYPE_MASK: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
+/// Git's extended flag of an entry that `git add -N` made.
+const INTENT_TO_ADD: u16 = 1 << 13;
 
 impl Repository {
     /// Returns the paths of the tracked regular files, relative to the root, sorted; those that are not UTF-8 are left
@@ -21,6 +25,13 @@ impl Repository {
         paths.sort();
         paths.dedup();
         Ok(paths)
+    }
+
+    /// Returns the files that an index only says will be added (`git add -N`); none where it cannot be read here.
+    pub(in crate::infra) fn intended_files(&self, index: &Path) -> BTreeSet<String> {
+        let Ok(index) = git2::Index::open(index) else { return BTreeSet::new() };
+        let intended = index.iter().filter(|entry| entry.flags_extended & INTENT_TO_ADD != 0);
+        intended.filter_map(|entry| String::from_utf8(entry.path).ok()).collect()
     }
 }
 

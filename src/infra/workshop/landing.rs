@@ -1,5 +1,6 @@
 //! Accepted hunks into the checkout's files, and whether they are there.
 
+use super::undo::Entry;
 use super::{Inside, texts_of};
 use crate::domain::hunks::{FileVersion, Hunk, HunkId, HunkKind, file_hunks, read_version};
 use crate::domain::review::{FileNow, HunkState, Mapped, accept_all, file_level_state, map_hunks};
@@ -16,8 +17,14 @@ pub(super) struct Choice {
     pub wanted: BTreeSet<HunkId>,
 }
 
+/// What was written for one file of a proposal.
+pub(super) struct Written {
+    pub hunks: Vec<HunkId>,
+    pub paths: Vec<String>,
+}
+
 /// A file of a proposal and what is in its place now.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     change: &'a FileChange,
     hunks: Vec<Hunk>,
     /// At the new path.
@@ -31,10 +38,14 @@ const CONFLICT: &str = "the text there is not what the proposal was made for; se
 pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) -> PortResult<AcceptReply> {
     let mut edits = Vec::new();
     let mut reply = AcceptReply::default();
+    let mut files: Vec<Written> = Vec::new();
     for change in changes {
-        let place = Place::look(inside, change)?;
-        if place.hunks.iter().any(|hunk| choice.wanted.contains(&hunk.id)) {
+        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
+        if place.concerns(&choice.wanted) {
+            let (hunks, paths) = (reply.hunks.len(), edits.len());
             place.plan(choice, &mut edits, &mut reply);
+            let paths = edits[paths..].iter().map(|edit: &CheckoutEdit| edit.path.clone()).collect();
+            files.push(Written { hunks: reply.hunks[hunks..].to_vec(), paths });
         }
     }
     if !edits.is_empty() {
@@ -42,7 +53,7 @@ pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) ->
         let applied = checkout::apply(workdir, edits.clone()).map_err(|error| {
             PortError { data: true, ..PortError::new(error.to_string()) }.with_hint("nothing was written; try again")
         })?;
-        inside.undo.keep(&reply.hunks, &applied.undo)?;
+        inside.undo.keep(&Entry::of_accept(&files, &applied.undo))?;
         reply.written = edits.into_iter().map(|edit| edit.path).collect();
     }
     Ok(reply)
@@ -56,8 +67,8 @@ pub(super) fn on_disk(
 ) -> PortResult<BTreeSet<HunkId>> {
     let mut found = BTreeSet::new();
     for change in changes {
-        let place = Place::look(inside, change)?;
-        if !place.hunks.iter().any(|hunk| accepted.contains(&hunk.id)) {
+        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
+        if !place.concerns(accepted) {
             continue;
         }
         let (current, _) = place.current();
@@ -75,11 +86,33 @@ pub(super) fn on_disk(
     Ok(found)
 }
 
+/// Reads a file of the checkout.
+pub(super) fn on_disk_now(inside: &Inside, path: &str) -> PortResult<FileState> {
+    read_state(inside.repository.workdir(), path).map_err(|error| PortError::new(error.to_string()))
+}
+
 impl<'a> Place<'a> {
-    fn look(inside: &Inside, change: &'a FileChange) -> PortResult<Self> {
-        let read = |path: &str| {
-            read_state(inside.repository.workdir(), path).map_err(|error| PortError::new(error.to_string()))
-        };
+    /// Tells whether any of these hunks is one of the file's.
+    pub(super) fn concerns(&self, hunks: &BTreeSet<HunkId>) -> bool {
+        self.hunks.iter().any(|hunk| hunks.contains(&hunk.id))
+    }
+
+    /// Returns the file's other hunks.
+    pub(super) fn others(&self, hunks: &BTreeSet<HunkId>) -> BTreeSet<HunkId> {
+        self.hunks.iter().map(|hunk| hunk.id.clone()).filter(|id| !hunks.contains(id)).collect()
+    }
+
+    /// Tells whether one of the accepted hunks was taken out again: the old text is there.
+    pub(super) fn lacks(&self, accepted: &BTreeSet<HunkId>) -> bool {
+        let old = |state: HunkState| matches!(state, HunkState::Pending | HunkState::Reverted);
+        let (current, _) = self.current();
+        let mapped = self.map(accepted, &self.others(accepted), &current);
+        let whole = self.hunks.iter().filter(|hunk| !hunk.is_text() && accepted.contains(&hunk.id));
+        mapped.iter().any(|mapped| old(mapped.state)) || whole.into_iter().any(|hunk| old(self.whole_file_state(hunk)))
+    }
+
+    /// Looks at the file wherever `read` finds it: on disk, in a commit, in the index.
+    pub(super) fn look(read: &dyn Fn(&str) -> PortResult<FileState>, change: &'a FileChange) -> PortResult<Self> {
         let old_now = match change.old_path.as_deref().filter(|old| *old != change.path) {
             Some(old) => read(old)?,
             None => FileState::Absent,
@@ -131,7 +164,7 @@ impl<'a> Place<'a> {
     }
 
     /// Adds the edits that put the wanted hunks in, and says what became of each.
-    fn plan(&self, choice: &Choice, edits: &mut Vec<CheckoutEdit>, reply: &mut AcceptReply) {
+    pub(super) fn plan(&self, choice: &Choice, edits: &mut Vec<CheckoutEdit>, reply: &mut AcceptReply) {
         let (current, at_old_path) = self.current();
         let mut move_it = false;
         let mut mode = None;
@@ -205,7 +238,7 @@ fn push(edits: &mut Vec<CheckoutEdit>, path: &str, expect: &FileState, write: Fi
     }
 }
 
-fn git_mode(mode: FileMode) -> u32 {
+pub(super) fn git_mode(mode: FileMode) -> u32 {
     match mode {
         FileMode::Regular => 0o100_644,
         FileMode::Executable => 0o100_755,

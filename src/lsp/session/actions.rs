@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::diagnostics::{placeless_hunks, whole_file_hunks};
-use super::review::{Placed, accept, describe, place};
+use super::review::{Placed, accept, describe, place, place_rejected};
 use super::root::{QUEUE_PATH, Root};
 use crate::domain::decision::Decision;
 use crate::domain::event::Mark;
@@ -154,6 +154,12 @@ impl Session {
             self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
             note(&mut tasks, &placed.task);
         }
+        let rejected = self.documents.get(uri).map(|document| place_rejected(root, document)).unwrap_or_default();
+        for placed in rejected.iter().filter(|placed| text.is_some_and(|text| overlap(placed.range(text), range))) {
+            let argument = json!({ "root": root.uri(), "task": placed.task, "hunks": [placed.hunk.id], "undo": true });
+            let title = format!("Undo reject (`{}` {})", placed.task, describe(&placed.hunk));
+            offer.other(title, Command::Reject, argument);
+        }
         if range.start.line == 0 {
             for (task, hunk) in whole_file_hunks(root, path) {
                 self.whole_file_actions(root, &task, &hunk, offer);
@@ -211,6 +217,7 @@ impl Session {
         for (title, command, argument) in self.task_commands(root, view) {
             offer.other(format!("{title} `{task}`"), command, argument);
         }
+        self.land_action(root, view, offer);
         if view.state == LiveState::Review {
             let summary = view.proposal.as_ref();
             let pending = summary.is_some_and(|summary| summary.hunks.iter().any(|hunk| hunk.state == Mark::Pending));
@@ -226,6 +233,8 @@ impl Session {
             };
             let accepted = marked(|mark| *mark == Mark::Accepted);
             if marked(|mark| matches!(mark, Mark::Rejected { .. })) {
+                let argument = json!({ "root": root.uri(), "task": task, "undo": true });
+                offer.other(format!("Undo reject (all of `{task}`)"), Command::Reject, argument);
                 let argument = json!({ "root": root.uri(), "task": task, "keepAcceptedPart": true });
                 offer.other(format!("Keep only the accepted part of `{task}`"), Command::Accept, argument);
             }
@@ -276,11 +285,16 @@ impl Session {
                 let show = json!({ "root": root.uri(), "task": view.task.id, "show": true });
                 vec![("Review", Command::Proposal, show), ("Retry", Command::Retry, one)]
             }
-            LiveState::Done | LiveState::Dropped => vec![("Retry", Command::Retry, one)],
+            LiveState::Done | LiveState::Dropped => {
+                let mut commands: Vec<_> = self.land_command(root, view).into_iter().collect();
+                commands.push(("Retry", Command::Retry, one));
+                commands
+            }
         }
     }
 
     fn queue_actions(&self, root: &Root, offer: &mut Offer) {
+        self.land_all_action(root, offer);
         let argument = || json!({ "root": root.uri() });
         let states = |state: LiveState| root.snapshot.tasks.iter().filter(|view| view.state == state).count();
         match (states(LiveState::Draft), states(LiveState::Ready)) {

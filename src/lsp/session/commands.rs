@@ -1,6 +1,7 @@
 //! The commands: from a name and an argument to what the session or a flow does, in one table.
 
 use super::flows::{Flow, FlowResult, done, explain};
+use super::landing::{land, undo};
 use super::links::{self, Link};
 use super::notices::PLAN_TOKEN;
 use super::plan_actions::todo_task;
@@ -13,10 +14,11 @@ use crate::lsp::convert::to_path;
 use crate::lsp::message::Reply;
 use crate::lsp::progress::Step;
 use crate::protocol::editor::{
-    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, PlanParams, ProposalParams,
-    RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams, TodoPlace, TrustParams,
+    AcceptParams, AnswerParams, ApproveParams, Command, CommandResult, CommentParams, LandParams, PlanParams,
+    ProposalParams, RejectParams, RetryParams, RevisePlanParams, SendBackParams, SteerParams, StopParams, TodoPlace,
+    TrustParams,
 };
-use crate::protocol::engine_api::{Command as EngineCommand, PlanContext, PlanRequest, Reply as EngineReply};
+use crate::protocol::engine_api::{Command as EngineCommand, PlanContext, PlanRequest};
 use lsp_types::{ExecuteCommandParams, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -94,6 +96,10 @@ impl Session {
             }
             Parsed::Pause => spawn(reply, flow.simply(EngineCommand::Pause, "paused")),
             Parsed::Resume => spawn(reply, flow.simply(EngineCommand::Resume, "resumed")),
+            Parsed::Land(params) => match self.land_request(index, params) {
+                Ok(request) => spawn(reply, land(flow, request)),
+                Err(message) => reply.fail(message),
+            },
             Parsed::Undo => spawn(reply, undo(flow)),
             Parsed::Retry(params) => spawn(reply, flow.retry(TaskId(params.task), params.clean, is_running)),
             Parsed::Steer(params) if params.ask => spawn(reply, flow.ask_agent(TaskId(params.task), params.text)),
@@ -295,6 +301,7 @@ enum Parsed {
     Reject(RejectParams),
     Comment(CommentParams),
     SendBack(SendBackParams),
+    Land(LandParams),
     Undo,
     Status,
     Trust(TrustParams),
@@ -322,19 +329,11 @@ impl Parsed {
             Command::Reject => Self::Reject(read(command, argument)?),
             Command::Comment => Self::Comment(read(command, argument)?),
             Command::SendBack => Self::SendBack(read(command, argument)?),
+            Command::Land => Self::Land(read(command, argument)?),
             Command::Undo => Self::Undo,
             Command::Status => Self::Status,
             Command::Trust => Self::Trust(read(command, argument)?),
         })
-    }
-}
-
-async fn undo(flow: Flow) -> FlowResult {
-    match flow.call(EngineCommand::Undo).await? {
-        EngineReply::Accepted(undone) => {
-            Ok(CommandResult { hunks: undone.hunks.iter().map(ToString::to_string).collect(), ..done("taken back") })
-        }
-        _ => Ok(done("taken back")),
     }
 }
 

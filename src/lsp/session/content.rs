@@ -1,9 +1,11 @@
 //! The texts of the virtual documents.
 
 use super::links::{self, Link};
-use super::review::{as_diff, describe};
+use super::review::{as_diff, by_risk, comments_by_hunk, describe, waits_for};
+use super::root::Root;
 use super::{Session, Waiting, status};
-use crate::domain::hunks::Hunk;
+use crate::domain::hunks::{Hunk, HunkId};
+use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::engine::handle::unexpected;
 use crate::lsp::message::Reply;
@@ -12,6 +14,7 @@ use crate::lsp::session::review::mark_of;
 use crate::protocol::editor::ContentResult;
 use crate::protocol::engine_api::{Command, ProposalSummary, ProposalView, Reply as EngineReply};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::path::Path;
 
 impl Session {
@@ -49,7 +52,7 @@ impl Session {
             }
             Link::Review { task } => root
                 .proposal(&TaskId(task.clone()))
-                .map(|(summary, view)| review(summary, view))
+                .map(|(summary, view)| review(root, summary, view))
                 .ok_or_else(|| no_proposal(task)),
             Link::Base { task, path } => self.side(index, task, path, |file| file.base_text.clone()),
             Link::Proposal { task, path } => self.side(index, task, path, |file| file.head_text.clone()),
@@ -92,7 +95,7 @@ fn no_proposal(task: &str) -> String {
 }
 
 /// Writes a whole proposal as a diff that editors colour: what it is, then file by file with three lines of context.
-fn review(summary: &ProposalSummary, view: &ProposalView) -> String {
+fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String {
     let mut text = format!("# {} (`{}`, attempt {}, {})\n", view.title, view.task, view.attempt, view.outcome.as_str());
     let mut remark = |line: &str| text.push_str(&format!("# {line}\n"));
     for line in view.summary.iter().flat_map(|summary| summary.lines()) {
@@ -107,9 +110,21 @@ fn review(summary: &ProposalSummary, view: &ProposalView) -> String {
     {
         remark(&format!("the reviewer: {line}"));
     }
+    if summary.round > 1 {
+        let changed = summary.hunks.iter().filter(|hunk| hunk.changed).count();
+        remark(&format!("round {}: {changed} new or different since the round before", summary.round));
+    }
+    if let Some(part) = &summary.part {
+        remark(part);
+    }
+    let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+    let comments = comments_by_hunk(root, view);
+    for comment in comments.get(&None).into_iter().flatten() {
+        remark(&said(comment));
+    }
     let total: usize = view.files.iter().map(|file| file.hunks.len()).sum();
-    let mut number = 0;
-    for file in &view.files {
+    let numbers: HashMap<&HunkId, usize> = hunks().enumerate().map(|(at, hunk)| (&hunk.id, at + 1)).collect();
+    for file in by_risk(root, summary, view) {
         let old = file.old_path.as_deref().unwrap_or(&file.path);
         let name =
             |there: bool, side: &str, path: &str| if there { format!("{side}/{path}") } else { "/dev/null".into() };
@@ -119,12 +134,37 @@ fn review(summary: &ProposalSummary, view: &ProposalView) -> String {
         text.push_str(&format!("\n--- {}\n+++ {}\n", name(!is_new, "a", old), name(!is_gone, "b", &file.path)));
         let base: Vec<&str> = file.base_text.as_deref().map(crate::domain::hunks::split_lines).unwrap_or_default();
         for (hunk, _) in &file.hunks {
-            number += 1;
+            let number = numbers.get(&hunk.id).copied().unwrap_or_default();
             let mark = status::mark(&mark_of(summary, &hunk.id));
-            text.push_str(&hunk_text(hunk, &base, &format!("hunk {number} of {total}, {mark}: {}", describe(hunk))));
+            let mut words = format!("hunk {number} of {total}, {mark}: {}", describe(hunk));
+            let known = summary.hunks.iter().find(|known| known.id == hunk.id);
+            if known.is_some_and(|known| known.again) {
+                words.push_str("; came again although rejected");
+            } else if known.is_some_and(|known| known.changed) {
+                words.push_str("; new or different since the round before");
+            }
+            if let Some(task) = waits_for(root, view, &hunk.id) {
+                words.push_str(&format!("; waits for {task}"));
+            }
+            for comment in comments.get(&Some(&hunk.id)).into_iter().flatten() {
+                words.push_str(&format!("; {}", said(comment)));
+            }
+            text.push_str(&hunk_text(hunk, &base, &words));
         }
     }
     text
+}
+
+/// Returns a comment in one line.
+fn said(comment: &Comment) -> String {
+    let words: Vec<&str> = comment.text.split_whitespace().collect();
+    let sent = if comment.sent { ", sent" } else { "" };
+    let place = comment.path.as_ref().filter(|_| comment.hunk.is_none()).map(|path| match comment.line {
+        Some(line) => format!(", {path}:{line}"),
+        None => format!(", {path}"),
+    });
+    let place = place.unwrap_or_default();
+    format!("you said (round {}{place}{sent}): {}", comment.round, words.join(" "))
 }
 
 fn hunk_text(hunk: &Hunk, base: &[&str], remark: &str) -> String {

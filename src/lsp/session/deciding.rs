@@ -4,8 +4,10 @@ use super::Session;
 use super::actions::chosen;
 use super::commands::spawn;
 use super::flows::{Flow, done};
+use super::landing::undo_reject;
 use super::queue_edits::apply_edit;
-use super::review::{accept, mark_of, place};
+use super::review::{accept, place};
+use super::root::marked;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::task::TaskId;
@@ -16,7 +18,7 @@ use lsp_types::{TextEdit, Url};
 use serde_json::Value;
 
 impl Session {
-    /// Says no to hunks; with `rest`, to all that wait, and what was accepted is kept.
+    /// Says no to hunks, or takes that back; with `rest`, to all that wait, and what was accepted is kept.
     pub(super) fn reject(&self, index: usize, flow: Flow, params: RejectParams, reply: Reply<Value>) {
         if params.rest {
             let Some(task) = params.task else { return reply.fail("name the task in `task`") };
@@ -24,7 +26,11 @@ impl Session {
             let command = EngineCommand::Reject { task, hunks, why: params.why, rest: true };
             return spawn(reply, flow.simply(command, "the rest is dropped, what was accepted is kept"));
         }
-        let hunks = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
+        let wanted = if params.undo { is_rejected } else { is_pending };
+        let hunks = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), wanted);
+        if params.undo {
+            return spawn(reply, undo_reject(flow, hunks));
+        }
         spawn(reply, flow.reject(hunks, params.why, params.ask_why));
     }
 
@@ -35,7 +41,7 @@ impl Session {
             return spawn(reply, flow.simply(EngineCommand::KeepAcceptedPart { task: TaskId(task) }, "kept"));
         }
         let root = &self.roots[index];
-        let mut meant = self.pending_hunks(index, params.task.as_deref(), &params.hunks, params.uri.as_deref());
+        let mut meant = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), is_pending);
         let mut result = done("accepted");
         let mut edits: Vec<(Url, i32, Vec<TextEdit>)> = Vec::new();
         for document in self.documents.iter() {
@@ -120,13 +126,14 @@ impl Session {
         conflicts
     }
 
-    /// Returns the pending hunks that are meant, by task: those named, or all of the task or the document.
-    fn pending_hunks(
+    /// Returns the hunks of a mark that are meant, by task: those named, or all of the task or the document.
+    fn hunks_of(
         &self,
         index: usize,
         task: Option<&str>,
         named: &[String],
         uri: Option<&str>,
+        wanted: fn(&Mark) -> bool,
     ) -> Vec<(TaskId, Vec<HunkId>)> {
         let root = &self.roots[index];
         if task.is_none() && named.is_empty() && uri.is_none() {
@@ -135,9 +142,10 @@ impl Session {
         let path = uri.and_then(|uri| root.relative_uri(&Url::parse(uri).ok()?));
         let mut found = Vec::new();
         for (summary, view) in root.loaded().filter(|(_, view)| task.is_none_or(|task| view.task.0 == task)) {
+            let known = marked(summary, wanted);
             let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
             let meant = hunks.filter(|hunk| {
-                mark_of(summary, &hunk.id) == Mark::Pending
+                known.contains(&hunk.id)
                     && (named.is_empty() || named.contains(&hunk.id.0))
                     && (uri.is_none() || path.as_deref() == Some(&hunk.path) || path == hunk.old_path)
             });
@@ -148,6 +156,14 @@ impl Session {
         }
         found
     }
+}
+
+fn is_pending(mark: &Mark) -> bool {
+    *mark == Mark::Pending
+}
+
+fn is_rejected(mark: &Mark) -> bool {
+    matches!(mark, Mark::Rejected { .. })
 }
 
 fn conflict(hunk: &HunkId, reason: &str) -> HunkConflict {

@@ -4,7 +4,7 @@
 
 use super::Session;
 use super::review::{Placed, conflict_reason, describe, lines, mark_of, new_line, place};
-use super::root::{Queue, Root};
+use super::root::{Queue, Root, marked};
 use crate::domain::decision::Decision;
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkKind};
@@ -19,7 +19,7 @@ use lsp_types::{
     Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Position, Range, Url,
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The `source` of all our diagnostics.
 pub const SOURCE: &str = "ralph";
@@ -40,8 +40,9 @@ impl Session {
             let Some(index) = self.root_index(path) else { continue };
             let mut uris = self.uris_of_interest(index);
             uris.extend(self.published.get(path).into_iter().flat_map(|published| published.keys().cloned()));
+            let waiting = Waiting::of(&self.roots[index]);
             for uri in uris {
-                self.publish(index, &uri);
+                self.publish(index, &uri, &waiting);
             }
             if self.documents.at(&self.roots[index].queue_path()).is_some() {
                 self.refresh_lenses();
@@ -50,19 +51,20 @@ impl Session {
         for uri in std::mem::take(&mut self.stale_documents) {
             let Some((index, _)) = self.rooted(&uri) else { continue };
             if !roots.contains(&self.roots[index].path) {
-                self.publish(index, &uri);
+                let waiting = Waiting::of(&self.roots[index]);
+                self.publish(index, &uri, &waiting);
             }
         }
     }
 
-    fn publish(&mut self, index: usize, uri: &Url) {
+    fn publish(&mut self, index: usize, uri: &Url, waiting: &Waiting) {
         let root = &self.roots[index];
         let is_open = self.documents.get(uri).is_some();
         if !is_open && !root.queue_was_read && root.relative_uri(uri).as_deref() == Some(super::root::QUEUE_PATH) {
             // Where the tasks are is about to be known; until then everything would be shown at the top.
             return;
         }
-        let diagnostics = self.diagnostics(root, uri);
+        let diagnostics = self.diagnostics(root, uri, waiting);
         let published = self.published.entry(root.path.clone()).or_default();
         if published.get(uri).map_or(&[][..], Vec::as_slice) == diagnostics {
             return;
@@ -99,7 +101,7 @@ impl Session {
         uris
     }
 
-    fn diagnostics(&self, root: &Root, uri: &Url) -> Vec<Diagnostic> {
+    fn diagnostics(&self, root: &Root, uri: &Url, waiting: &Waiting) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         let Some(path) = root.relative_uri(uri) else { return diagnostics };
         if path == super::root::QUEUE_PATH {
@@ -114,7 +116,7 @@ impl Session {
             }
         }
         if self.shows(root, Kind::Pending) {
-            self.hunk_diagnostics(root, uri, &path, &mut diagnostics);
+            self.hunk_diagnostics(root, uri, waiting.at(&path), &mut diagnostics);
             self.finding_diagnostics(root, uri, &path, &mut diagnostics);
         }
         diagnostics
@@ -232,7 +234,7 @@ impl Session {
         }
     }
 
-    fn hunk_diagnostics(&self, root: &Root, uri: &Url, path: &str, diagnostics: &mut Vec<Diagnostic>) {
+    fn hunk_diagnostics(&self, root: &Root, uri: &Url, waiting: &[(TaskId, Hunk)], diagnostics: &mut Vec<Diagnostic>) {
         match self.documents.get(uri) {
             Some(document) => {
                 for placed in place(root, document).iter().filter(|placed| placed.is_open()) {
@@ -240,18 +242,18 @@ impl Session {
                 }
             }
             None => {
-                for (task, hunk) in closed_hunks(root, path) {
+                for (task, hunk) in waiting.iter().filter(|(_, hunk)| hunk.is_text()) {
                     // Where nobody looks, the place in the base is near enough.
                     let range = Range::new(
                         Position::new(hunk.old_start, 0),
                         Position::new(hunk.old_start + (hunk.old_lines.len() as u32).max(1), 0),
                     );
-                    diagnostics.push(hunk_diagnostic(range, &task, &hunk));
+                    diagnostics.push(hunk_diagnostic(range, task, hunk));
                 }
             }
         }
-        for (task, hunk) in whole_file_hunks(root, path) {
-            diagnostics.push(hunk_diagnostic(at_start(), &task, &hunk));
+        for (task, hunk) in waiting.iter().filter(|(_, hunk)| !hunk.is_text()) {
+            diagnostics.push(hunk_diagnostic(at_start(), task, hunk));
         }
     }
 }
@@ -268,16 +270,33 @@ fn needs_person(view: &TaskView) -> bool {
     matches!(view.state, LiveState::Blocked | LiveState::Stale)
 }
 
-/// Returns the pending text hunks of a file that is not open.
-fn closed_hunks(root: &Root, path: &str) -> Vec<(TaskId, Hunk)> {
-    pending(root, |hunk| hunk.is_text() && hunk.path == path)
+/// The pending hunks of a root that a file shows, by its path: found once for all files, of which there may be hundreds.
+#[derive(Default)]
+struct Waiting(HashMap<String, Vec<(TaskId, Hunk)>>);
+
+impl Waiting {
+    fn of(root: &Root) -> Self {
+        let mut waiting = Self::default();
+        for (task, hunk) in pending(root, |hunk| !has_no_place(hunk)) {
+            let path = if hunk.is_text() { &hunk.path } else { shown_at(&hunk) };
+            waiting.0.entry(path.to_owned()).or_default().push((task, hunk));
+        }
+        waiting
+    }
+
+    fn at(&self, path: &str) -> &[(TaskId, Hunk)] {
+        self.0.get(path).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Returns the path of the file at which a hunk is shown that is decided on it as a whole.
+fn shown_at(hunk: &Hunk) -> &str {
+    hunk.old_path.as_deref().unwrap_or(&hunk.path)
 }
 
 /// Returns the pending hunks that are decided on a file as a whole and that is there to be shown at.
 pub fn whole_file_hunks(root: &Root, path: &str) -> Vec<(TaskId, Hunk)> {
-    pending(root, |hunk| {
-        !hunk.is_text() && !has_no_place(hunk) && hunk.old_path.as_deref().unwrap_or(&hunk.path) == path
-    })
+    pending(root, |hunk| !hunk.is_text() && !has_no_place(hunk) && shown_at(hunk) == path)
 }
 
 /// Returns the pending hunks of a task that are shown on the task, since their files are not there yet.
@@ -289,8 +308,9 @@ pub fn placeless_hunks(root: &Root, task: &TaskId) -> Vec<Hunk> {
 fn pending(root: &Root, wanted: impl Fn(&Hunk) -> bool) -> Vec<(TaskId, Hunk)> {
     let mut found = Vec::new();
     for (summary, view) in root.loaded() {
+        let decided = marked(summary, |mark| *mark != Mark::Pending);
         let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-        let hunks = hunks.filter(|hunk| wanted(hunk) && mark_of(summary, &hunk.id) == Mark::Pending);
+        let hunks = hunks.filter(|hunk| wanted(hunk) && !decided.contains(&hunk.id));
         found.extend(hunks.map(|hunk| (view.task.clone(), hunk.clone())));
     }
     found
@@ -308,7 +328,11 @@ fn placed_diagnostic(placed: &Placed, text: &Text) -> Diagnostic {
         let diagnostic = plain(range, DiagnosticSeverity::WARNING, "conflict", &message);
         return with_data(diagnostic, json!({ "task": placed.task, "hunk": placed.hunk.id }));
     }
-    hunk_diagnostic(range, &placed.task, &placed.hunk)
+    let mut diagnostic = hunk_diagnostic(range, &placed.task, &placed.hunk);
+    if placed.waits_for.is_some() {
+        diagnostic.message.push_str(&format!("; {}", conflict_reason(placed)));
+    }
+    diagnostic
 }
 
 fn hunk_diagnostic(range: Range, task: &TaskId, hunk: &Hunk) -> Diagnostic {

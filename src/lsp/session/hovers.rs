@@ -3,7 +3,7 @@
 use super::Session;
 use super::links::{self, Link};
 use super::markdown::{escape, fence};
-use super::review::{as_diff, conflict_reason, describe, place};
+use super::review::{Placed, as_diff, comments_by_hunk, conflict_reason, describe, place};
 use super::root::{QUEUE_PATH, Root};
 use crate::domain::decision::Decision;
 use crate::domain::review::HunkState;
@@ -95,9 +95,10 @@ impl Session {
                 if let Some(why) = &placed.hunk.weakens_test {
                     page.paragraph(&format!("Look closely: {why}"));
                 }
-                if placed.mapped.state == HunkState::Conflict {
+                if placed.mapped.state == HunkState::Conflict || placed.waits_for.is_some() {
                     page.paragraph(&conflict_reason(placed));
                 }
+                self.round_page(root, placed, &mut page);
                 page.code("diff", &as_diff(&placed.hunk));
                 range = Some(place);
             }
@@ -111,6 +112,21 @@ impl Session {
             MarkupContent { kind: MarkupKind::PlainText, value: page.plain }
         };
         Some(Hover { contents: HoverContents::Markup(contents), range })
+    }
+}
+
+impl Session {
+    /// Says what earlier rounds and the person said about a hunk.
+    fn round_page(&self, root: &Root, placed: &Placed, page: &mut Page) {
+        let Some((summary, view)) = root.proposal(&placed.task) else { return };
+        if summary.hunks.iter().any(|hunk| hunk.id == placed.hunk.id && hunk.changed) {
+            page.paragraph(&format!("New or different since round {}", summary.round.saturating_sub(1)));
+        }
+        let comments = comments_by_hunk(root, view);
+        for comment in comments.get(&Some(&placed.hunk.id)).into_iter().flatten() {
+            let sent = if comment.sent { ", sent" } else { "" };
+            page.paragraph(&format!("You said (round {}{sent}): {}", comment.round, comment.text));
+        }
     }
 }
 

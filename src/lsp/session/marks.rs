@@ -117,6 +117,8 @@ mod tests {
             questions: Vec::new(),
             comments: Vec::new(),
             used: Default::default(),
+            landed: None,
+            landable: false,
         }
     }
 

@@ -18,6 +18,7 @@ mod documents;
 mod engines;
 mod flows;
 mod hovers;
+mod landing;
 mod links;
 mod markdown;
 mod marks;

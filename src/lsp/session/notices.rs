@@ -12,7 +12,7 @@ use crate::protocol::editor::{
     DecisionResolvedNotification, PROPOSAL_CHANGED, ProposalChangedNotification, QUEUE_CHANGED,
     QueueChangedNotification, RUN_ENDED, RunEndedNotification, STATUS, StatusNotification,
 };
-use crate::protocol::engine_api::{Command, Milestone, Snapshot, after_run};
+use crate::protocol::engine_api::{Command, Milestone, Snapshot, TaskView, after_run};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -55,9 +55,9 @@ impl Session {
         }
         let mut reviewed: Vec<TaskId> = Vec::new();
         let proposals = |snapshot: &'_ Snapshot| -> HashMap<TaskId, _> {
-            let proposals =
-                snapshot.tasks.iter().filter_map(|view| Some((view.task.id.clone(), view.proposal.clone()?)));
-            proposals.collect()
+            // What is said about a proposal changes how it is shown.
+            let shown = |view: &TaskView| Some((view.task.id.clone(), (view.proposal.clone()?, view.comments.clone())));
+            snapshot.tasks.iter().filter_map(shown).collect()
         };
         let (earlier, later) = (proposals(before), proposals(now));
         reviewed.extend(

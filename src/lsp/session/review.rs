@@ -5,12 +5,14 @@ use super::root::{Root, marked};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkId, HunkKind};
 pub use crate::domain::hunks::{as_diff, describe};
-use crate::domain::review::{HunkState, Mapped, TextEditLines, edit_for, map_hunks};
+use crate::domain::outcome::Outcome;
+use crate::domain::review::{Circumstances, HunkState, Mapped, TextEditLines, edit_for, map_hunks, risk};
 use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::lsp::convert::Text;
-use crate::protocol::engine_api::{ProposalFile, ProposalSummary, ProposalView};
+use crate::protocol::engine_api::{HunkSummary, ProposalFile, ProposalSummary, ProposalView};
 use lsp_types::{Position, Range, TextEdit};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A text hunk at its place in an open document.
@@ -62,6 +64,20 @@ pub fn place(root: &Root, document: &Document) -> Vec<Placed> {
     placed
 }
 
+/// Finds the rejected text hunks of all proposals in a document, where they would go.
+pub fn place_rejected(root: &Root, document: &Document) -> Vec<Placed> {
+    let Some(path) = document.path.as_deref().and_then(|path| root.relative(path)) else { return Vec::new() };
+    let rejects = |mark: &Mark| matches!(mark, Mark::Rejected { .. });
+    let mut placed = Vec::new();
+    for (summary, view) in root.loaded().filter(|(summary, _)| summary.hunks.iter().any(|hunk| rejects(&hunk.state))) {
+        for file in view.files.iter().filter(|file| shows(summary, file, &path)) {
+            let all = map_file(root, summary, view, file, document.text.as_str(), &BTreeSet::new());
+            placed.extend(all.into_iter().filter(|placed| rejects(&placed.mark)));
+        }
+    }
+    placed
+}
+
 /// Tells whether the text hunks of a file are decided in the document at `path`: at the old path until a rename is taken.
 fn shows(summary: &ProposalSummary, file: &ProposalFile, path: &str) -> bool {
     let renamed = file.hunks.iter().find(|(hunk, _)| hunk.kind == HunkKind::Rename);
@@ -78,11 +94,23 @@ fn place_file(
     file: &ProposalFile,
     buffer: &str,
 ) -> Vec<Placed> {
+    let rejected = marked(summary, |mark| matches!(mark, Mark::Rejected { .. }));
+    map_file(root, summary, view, file, buffer, &rejected)
+}
+
+/// Places the text hunks of a file but those that are left out.
+fn map_file(
+    root: &Root,
+    summary: &ProposalSummary,
+    view: &Arc<ProposalView>,
+    file: &ProposalFile,
+    buffer: &str,
+    left_out: &BTreeSet<HunkId>,
+) -> Vec<Placed> {
     let hunks: Vec<Hunk> = file.hunks.iter().map(|(hunk, _)| hunk.clone()).filter(Hunk::is_text).collect();
     let Some(base) = file.base_text.as_deref().filter(|_| !hunks.is_empty()) else { return Vec::new() };
     let accepted = marked(summary, |mark| *mark == Mark::Accepted);
-    let rejected = marked(summary, |mark| matches!(mark, Mark::Rejected { .. }));
-    let mapped = map_hunks(base, &hunks, &accepted, &rejected, buffer);
+    let mapped = map_hunks(base, &hunks, &accepted, left_out, buffer);
     let place = |mapped: Mapped| {
         let hunk = hunks.iter().find(|hunk| hunk.id == mapped.hunk)?.clone();
         let waits_for = waits_for(root, view, &hunk.id);
@@ -105,13 +133,38 @@ fn has(summary: &ProposalSummary, hunk: &HunkId) -> bool {
     summary.hunks.iter().any(|known| known.id == *hunk)
 }
 
-/// Returns the comments that stand beside the hunk, what was not sent yet first.
-pub fn comments_on<'a>(root: &'a Root, view: &ProposalView, hunk: &HunkId) -> Vec<&'a Comment> {
+/// Returns the comments on a proposal by the hunk they stand beside, none for those about all of it; what was not sent
+/// yet comes first.
+pub fn comments_by_hunk<'a>(root: &'a Root, view: &'a ProposalView) -> HashMap<Option<&'a HunkId>, Vec<&'a Comment>> {
     let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-    let mut beside: Vec<&Comment> = root.comments(&view.task).iter().collect();
-    beside.retain(|comment| comment.beside(hunks()) == Some(hunk));
-    beside.sort_by_key(|comment| comment.sent);
-    beside
+    let mut by_hunk: HashMap<Option<&HunkId>, Vec<&Comment>> = HashMap::new();
+    for comment in root.comments(&view.task) {
+        by_hunk.entry(comment.beside(hunks())).or_default().push(comment);
+    }
+    for comments in by_hunk.values_mut() {
+        comments.sort_by_key(|comment| comment.sent);
+    }
+    by_hunk
+}
+
+/// Returns the files of a proposal, the one with the riskiest hunk first; equals stay sorted by path.
+pub fn by_risk<'a>(root: &Root, summary: &ProposalSummary, view: &'a ProposalView) -> Vec<&'a ProposalFile> {
+    let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
+    let known: HashMap<&HunkId, &HunkSummary> = summary.hunks.iter().map(|hunk| (&hunk.id, hunk)).collect();
+    let of = |file: &ProposalFile, hunk: &Hunk| {
+        let known = known.get(&hunk.id);
+        let circumstances = Circumstances {
+            decided: known.is_some_and(|known| known.state != Mark::Pending),
+            conflict: waits_for(root, view, &hunk.id).is_some(),
+            unverified,
+            finding: view.findings.iter().any(|finding| finding.file.as_deref() == Some(file.path.as_str())),
+            changed: known.is_some_and(|known| known.changed),
+        };
+        risk(hunk, circumstances)
+    };
+    let mut files: Vec<&ProposalFile> = view.files.iter().collect();
+    files.sort_by_cached_key(|file| file.hunks.iter().map(|(hunk, _)| of(file, hunk)).min());
+    files
 }
 
 /// Returns what a person made of a hunk.

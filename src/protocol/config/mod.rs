@@ -2,12 +2,14 @@
 
 mod agent;
 mod choice;
+mod land;
 mod parse;
 mod reviewer;
 mod settings;
 
 pub use agent::{AgentConfig, AgentKind, Claims, StopStep};
 pub use choice::{AgentChoice, INLINE_AGENT};
+pub use land::{LandConfig, LandSettings, LandTo};
 pub use parse::{ConfigError, Warning, parse_config};
 pub use reviewer::{FindingsMode, ReviewerConfig, ReviewerSettings};
 pub use settings::{DiagnosticSettings, Layer, RetrySettings, RunLimits, Settings, trust_string};
@@ -69,9 +71,9 @@ pub struct Config {
     /// How much happens without a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autonomy: Option<Autonomy>,
-    /// Where accepted work goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub land: Option<Land>,
+    /// Where accepted work goes, and in which words.
+    #[serde(skip_serializing_if = "LandConfig::is_empty")]
+    pub land: LandConfig,
     /// Which events show a message in the editor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
@@ -125,7 +127,7 @@ pub struct Chains {
     /// Looks at a result that passed its checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<Vec<String>>,
-    /// Resolves conflicts and stale results.
+    /// Puts a proposal onto a text that changed, when a person asks for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixer: Option<Vec<String>>,
     /// Writes commit messages.
@@ -282,19 +284,6 @@ pub enum Autonomy {
     Supervised,
     /// Verified results go onto an integration branch by themselves, never into your checkout.
     Full,
-}
-
-/// Where accepted work goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Land {
-    /// Into the files of your checkout, uncommitted.
-    #[default]
-    WorkingTree,
-    /// As commits on your branch.
-    Commit,
-    /// As commits on a branch of its own.
-    Branch,
 }
 
 /// Which events show a message in the editor.

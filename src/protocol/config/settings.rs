@@ -1,6 +1,6 @@
 //! The settings in force: every layer folded over the defaults, with the origin of each.
 
-use super::{AgentConfig, Autonomy, Base, Config, Land, Notify, ReviewMode, ReviewerSettings, Role};
+use super::{AgentConfig, Autonomy, Base, Config, LandSettings, Notify, ReviewMode, ReviewerSettings, Role};
 use crate::domain::task::{Limits, VerifyCommand};
 use crate::protocol::queue_schema::VerifyEntry;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,8 @@ pub struct Settings {
     #[serde(default)]
     pub reviewer: ReviewerSettings,
     pub autonomy: Autonomy,
-    pub land: Land,
+    #[serde(default, deserialize_with = "super::land::of_run")]
+    pub land: LandSettings,
     pub notify: Notify,
     pub diagnostics: DiagnosticSettings,
     /// Layer of every setting that is in force, by dotted path: `limits.attempts`, `agents.claude`, `chains.planner`.
@@ -153,7 +154,9 @@ impl Settings {
             "reviewer.findings",
             "reviewer.rounds",
             "autonomy",
-            "land",
+            "land.to",
+            "land.message",
+            "land.branch",
             "notify",
             "limits.attempts",
             "limits.attempt_seconds",
@@ -188,7 +191,7 @@ impl Settings {
             review: ReviewMode::default(),
             reviewer: ReviewerSettings::default(),
             autonomy: Autonomy::default(),
-            land: Land::default(),
+            land: LandSettings::default(),
             notify: Notify::default(),
             diagnostics: DiagnosticSettings { pending: true, decisions: true, queue: true },
             origins: names.into_iter().map(|name| (name.to_owned(), Layer::Default)).collect(),
@@ -219,7 +222,9 @@ impl Settings {
         set.value("reviewer.findings", &mut self.reviewer.findings, config.reviewer.findings);
         set.value("reviewer.rounds", &mut self.reviewer.rounds, config.reviewer.rounds);
         set.value("autonomy", &mut self.autonomy, config.autonomy);
-        set.value("land", &mut self.land, config.land);
+        set.value("land.to", &mut self.land.to, config.land.to);
+        set.value("land.message", &mut self.land.message, config.land.message.clone());
+        set.value("land.branch", &mut self.land.branch, config.land.branch.clone());
         set.value("notify", &mut self.notify, config.notify);
         let (limits, new) = (&mut self.limits, &config.limits);
         set.value("limits.attempts", &mut limits.attempts, new.attempts);

@@ -45,6 +45,7 @@ pub enum Command {
     Reject,
     Comment,
     SendBack,
+    Land,
     Undo,
     Status,
     Trust,
@@ -52,7 +53,7 @@ pub enum Command {
 
 impl Command {
     /// Every command; what is not in here is neither advertised nor dispatched.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Plan,
         Self::RevisePlan,
         Self::Approve,
@@ -69,6 +70,7 @@ impl Command {
         Self::Reject,
         Self::Comment,
         Self::SendBack,
+        Self::Land,
         Self::Undo,
         Self::Status,
         Self::Trust,
@@ -107,6 +109,7 @@ impl Command {
             Self::Reject => ("ralph.reject", "ralph/reject"),
             Self::Comment => ("ralph.comment", "ralph/comment"),
             Self::SendBack => ("ralph.sendBack", "ralph/sendBack"),
+            Self::Land => ("ralph.land", "ralph/land"),
             Self::Undo => ("ralph.undo", "ralph/undo"),
             Self::Status => ("ralph.status", "ralph/status"),
             Self::Trust => ("ralph.trust", "ralph/trust"),

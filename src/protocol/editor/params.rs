@@ -184,6 +184,8 @@ pub struct RejectParams {
     pub ask_why: bool,
     /// Drop the rest: all that wait are rejected, and what was accepted is kept.
     pub rest: bool,
+    /// Take the rejection back instead: rejected hunks wait again, all that are meant when none is named.
+    pub undo: bool,
 }
 
 /// `ralph.comment`: says something about a proposal; it is kept, and goes with the next send back.
@@ -214,6 +216,23 @@ pub struct SendBackParams {
     pub rest: Option<bool>,
     /// Have it put onto the text as it is now; what does not fit is told.
     pub rebase: bool,
+}
+
+/// `ralph.land`: lands accepted work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LandParams {
+    pub root: Option<String>,
+    /// One task.
+    pub task: Option<String>,
+    /// Several; all that are done and not landed when neither is given.
+    pub tasks: Vec<String>,
+    /// `tree`, `commit` or `branch`; the setting `land.to` when absent.
+    pub to: Option<String>,
+    /// Message of the commit; the setting `land.message` when absent.
+    pub message: Option<String>,
+    /// Name of the branch; the setting `land.branch` when absent.
+    pub branch: Option<String>,
 }
 
 /// `ralph.trust`: trusts command strings.

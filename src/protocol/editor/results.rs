@@ -97,6 +97,10 @@ pub struct TaskStatus {
     pub hunks: Vec<HunkStatus>,
     /// What people asked its agents at work, oldest first.
     pub questions: Vec<QuestionStatus>,
+    /// Whether its accepted text can be made a commit.
+    pub landable: bool,
+    /// The commit its accepted text is in: `1a2b3c4d on main`; null while it is in none of ours.
+    pub landed: Option<String>,
 }
 
 /// What a person asked an agent at work.
@@ -184,7 +188,8 @@ pub struct ProposalResult {
     /// How the accepted part stands by itself where just that was kept: `accepted part not verified`, `accepted part fails:
     /// …`; null where nothing is to be said.
     pub accepted_part: Option<String>,
-    /// Sorted by path.
+    /// What needs to be looked at most first: what may weaken tests, waits for another task, is proved by nothing, or has
+    /// findings; then what changed since the round before; what is decided last. Equals are sorted by path.
     pub files: Vec<ProposalFileResult>,
     /// The review document.
     pub uri: String,

@@ -3,10 +3,10 @@
 use super::{
     ATTEMPT, AcceptParams, AnswerParams, ApproveParams, AttemptNotification, CONTENT, Command, CommandResult,
     CommentParams, ContentParams, ContentResult, DECISION_REQUESTED, DECISION_RESOLVED, DecisionRequestedNotification,
-    DecisionResolvedNotification, DropParams, INPUT, InputParams, InputResult, PROPOSAL_CHANGED, PlanParams,
-    ProposalChangedNotification, ProposalParams, ProposalResult, QUEUE_CHANGED, QueueChangedNotification, RUN_ENDED,
-    RejectParams, RetryParams, RevisePlanParams, RootParams, RunEndedNotification, STATUS, SendBackParams, StartParams,
-    StatusNotification, StatusResult, SteerParams, StopParams, TrustParams,
+    DecisionResolvedNotification, DropParams, INPUT, InputParams, InputResult, LandParams, PROPOSAL_CHANGED,
+    PlanParams, ProposalChangedNotification, ProposalParams, ProposalResult, QUEUE_CHANGED, QueueChangedNotification,
+    RUN_ENDED, RejectParams, RetryParams, RevisePlanParams, RootParams, RunEndedNotification, STATUS, SendBackParams,
+    StartParams, StatusNotification, StatusResult, SteerParams, StopParams, TrustParams,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -64,6 +64,7 @@ fn of_command(command: Command, types: &mut SchemaGenerator) -> Value {
         Command::Reject => request::<RejectParams, CommandResult>(types),
         Command::Comment => request::<CommentParams, CommandResult>(types),
         Command::SendBack => request::<SendBackParams, CommandResult>(types),
+        Command::Land => request::<LandParams, CommandResult>(types),
         Command::Status => request::<RootParams, StatusResult>(types),
         Command::Trust => request::<TrustParams, CommandResult>(types),
     }

@@ -5,6 +5,7 @@ use crate::domain::ending::Usage;
 use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::Question;
+use crate::domain::landing::LandedAs;
 use crate::domain::outcome::{CheckResult, Outcome};
 use crate::domain::queue::LiveState;
 use crate::domain::report::Finding;
@@ -77,6 +78,12 @@ pub struct TaskView {
     /// What was used on it, as far as agents tell.
     #[serde(default)]
     pub used: Usage,
+    /// The commit its accepted text is in.
+    #[serde(default)]
+    pub landed: Option<LandedAs>,
+    /// Whether its accepted text can be made a commit.
+    #[serde(default)]
+    pub landable: bool,
 }
 
 /// An attempt as shown.

@@ -7,7 +7,7 @@
 local driver = {}
 
 -- Milliseconds after which something that was waited for counts as missing.
-local patience = 60000
+local patience = tonumber(vim.env.TEST_PATIENCE) or 60000
 
 local Editor = {}
 Editor.__index = Editor

@@ -62,8 +62,14 @@ local function steps(what, key, count, accepts)
 end
 steps('next hunk', ']h', 16, false)
 steps('accept and go on', '<CR>', 24, true)
-local before = nvim:lua('return #hunks()')
-say('undo brings a hunk back', { reviewer.press(nvim, 'the hunk back', 'u', 'return #hunks() ~= ...', before) })
+
+-- Undo in the file of a hunk that was just accepted.
+local took, is_same, line
+repeat
+  line = nvim:lua('return vim.fn.line(".")')
+  took, is_same = step('<CR>', true)
+until is_same
+say('undo brings a hunk back', { reviewer.press(nvim, 'the hunk back', 'u', 'return vim.list_contains(hunks(), ...)', line) })
 
 -- Typing stays quick: each letter is a picture of its own.
 local times = {}

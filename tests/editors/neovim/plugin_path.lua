@@ -40,6 +40,7 @@ end
 nvim:open('talk.sh')
 command('plan Talk by name', { 'Trust and plan' })
 on_disk('draft')
+nvim:wait('the draft to be known', [[return (require('ralph').status() or { states = {} }).states.draft == 1]])
 command('approve ' .. task, { 'Trust and approve' })
 on_disk('todo')
 command('start', { 'Trust and start' })

@@ -22,7 +22,7 @@ end
 -- Runs `:Ralph LINE`; what is asked meanwhile is chosen from `wants`.
 function reviewer.command(nvim, line, wants)
   nvim:lua('person.wants = ...', wants or {})
-  nvim:keys('<Esc>:Ralph ' .. line .. '<CR>')
+  nvim:keys('<Esc>:Ralph' .. (vim.startswith(line, '!') and '' or ' ') .. line .. '<CR>')
 end
 
 -- Waits until something was said that has the text in it.
@@ -55,11 +55,18 @@ function reviewer.time(nvim)
     vim.on_key(function()
       timing.key = timing.key or vim.uv.hrtime()
     end)
-    vim.api.nvim_set_decoration_provider(vim.api.nvim_create_namespace('timing'), { on_end = function()
+    local function look()
       if timing.key and not timing.picture and timing.shows and timing.shows() then
         timing.picture = vim.uv.hrtime()
       end
-    end })
+    end
+    vim.api.nvim_set_decoration_provider(vim.api.nvim_create_namespace('timing'), { on_end = look })
+    -- What is said is a picture as well; in this test it is noted and not drawn.
+    local notify = vim.notify
+    vim.notify = function(...)
+      notify(...)
+      look()
+    end
     function hunks()
       return vim.tbl_map(function(place) return place.first + 1 end, require('ralph.marks').places(0))
     end

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 
 // Milliseconds after which something that was waited for counts as missing. A machine whose cores are all taken needs
 // ten times what an idle one does.
-const PATIENCE = 150_000;
+const PATIENCE = Number(process.env.TEST_PATIENCE ?? 150_000);
 
 /** Opens the folder in a browser of its own. */
 export async function open(address, folder) {

@@ -1,6 +1,8 @@
-// The main job in VS Code: plan, approve, start, answer, review three files by keys, send back, a second round, done.
+// The main job in VS Code from a cold install: plan, approve, start, answer, review three files by keys, comment, send back,
+// a second round, land, undo.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from './person.mjs';
@@ -79,33 +81,43 @@ try {
   await person.sees('3 hunks to review');
   await person.sees('1 to review, 0 need you, 0 failed');
 
-  // Review: the first hunk of the first file, old and new line together; each key decides one and goes on.
+  // Review: what the reviewer had something to say about comes first, old and new line together; each key decides one
+  // and goes on.
   await person.press('Review');
-  await person.until('the first review', async () => (await person.tab()).includes('greet.sh'));
-  await person.sees('Hello, $1!');
+  await person.until('the first review', async () => (await person.tab()).includes('leave.sh'));
+  await person.sees('See you, dear $1');
   await person.sees('hunk 1 of 3');
+  await person.sees('nobody is dear to a program');
   await person.keep('review');
+  await person.key('Shift+R');
+  await person.input('Why not?', 'too familiar');
+  await person.until('the second review', async () => (await person.tab()).includes('greet.sh'));
+  await person.sees('Hello, $1!');
   assert.equal(world.read(root, 'greet.sh'), files['greet.sh'], 'nothing is written before it is accepted');
   await person.key('a');
   await person.until('greet.sh on disk', () => world.read(root, 'greet.sh').includes('Hello, $1!'));
-  await person.until('the second review', async () => (await person.tab()).includes('leave.sh'));
-  await person.sees('See you, dear $1');
-  await person.sees('nobody is dear to a program');
-  await person.keep('finding');
-  await person.key('r');
-  await person.input('Why not?', 'too familiar');
   await person.until('the third review', async () => (await person.tab()).includes('main.sh'));
+  await person.sees('1 of 3 waiting, 1 accepted, 1 rejected');
+  await person.sees('hunk 3 of 3');
   await person.keep('third-file');
 
-  // The rest goes back; what was accepted stays, and the next round shows only what is new.
-  await person.command('Ralph: Send Back');
+  // A comment beside the line; it is there at once, and goes along.
+  await person.key('c');
+  await person.input('next attempt know', 'one line will do');
+  await person.sees('one line will do');
+  await person.sees('goes with the next send back');
+  await person.keep('comment');
+
+  // The rest goes back; what was accepted stays, and the next round shows what is new in it.
+  await person.key('b');
   await person.input('do differently', '');
   await person.until('the next attempt in the queue', () => task().state === 'ready');
   await person.command('Ralph: Start');
   await person.until('the second round', () => task().state === 'review');
   await person.command('Ralph: Review Next');
   await person.until('the review of the second round', async () => /(leave|main)\.sh/.test(await person.tab()));
-  await person.sees('See you, $1');
+  await person.sees('round 2');
+  await person.sees('changed since the last round');
   await person.keep('second-round');
   await person.command('Ralph: Accept All of the Task');
   await person.until('the task to be done', () => task().state === 'done');
@@ -114,9 +126,24 @@ try {
   await person.until('no dirty tab', async () => (await person.page.locator('.tab.dirty').count()) === 0);
   await person.keep('done');
 
-  // Undo: what was written to disk comes back as it was.
-  await person.command('Ralph: Undo What Was Written');
+  // Land: as a commit, which has what was accepted and nothing else; undo takes it back and leaves the files.
+  const git = (...args) => execFileSync('git', args, { cwd: root, env: world.env, encoding: 'utf8' }).trim();
+  const start = git('rev-parse', 'HEAD');
+  await person.command('Ralph: Land');
+  await person.pick('As a commit');
+  await person.input('message of the commit', 'Greet by name');
+  await person.until('the commit', () => git('log', '-1', '--format=%s') === 'Greet by name');
+  assert.deepEqual(git('show', '--name-only', '--format=').split('\n'), ['greet.sh', 'leave.sh', 'main.sh']);
+  await person.sees(git('rev-parse', '--short', 'HEAD'));
+  await person.keep('landed');
+  await person.command('Ralph: Undo');
+  await person.until('HEAD as it was', () => git('rev-parse', 'HEAD') === start);
+  assert.equal(world.read(root, 'leave.sh'), files['leave.sh'].replace('Bye', 'See you, $1'));
+
+  // Undo again: what was written for the last accept comes back as it was.
+  await person.command('Ralph: Undo');
   await person.until('main.sh or leave.sh as before', () => world.read(root, 'main.sh') === files['main.sh'] || world.read(root, 'leave.sh') === files['leave.sh']);
+  await person.keep('undone');
   console.log('passed');
 } catch (error) {
   console.error(error);

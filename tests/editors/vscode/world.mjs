@@ -18,7 +18,7 @@ const settings = {
   'workbench.secondarySideBar.defaultVisibility': 'hidden', 'typescript.disableAutomaticTypeAcquisition': true,
   'editor.cursorBlinking': 'solid', 'window.restoreWindows': 'none', 'files.hotExit': 'off',
   'files.simpleDialog.enable': true, 'workbench.reduceMotion': 'on', 'workbench.colorTheme': 'Default Dark Modern',
-  'window.autoDetectColorScheme': false, 'comments.openView': 'never', 'editor.fontFamily': 'DejaVu Sans Mono',
+  'window.autoDetectColorScheme': false, 'remote.autoForwardPorts': false, 'comments.openView': 'never', 'editor.fontFamily': 'DejaVu Sans Mono',
 };
 
 /** A port nobody listens on now. */

@@ -178,6 +178,8 @@ pub fn task_view(id: &str, state: LiveState) -> TaskView {
         questions: Vec::new(),
         comments: Vec::new(),
         used: Default::default(),
+        landed: None,
+        landable: false,
     }
 }
 

@@ -227,6 +227,12 @@ local function root_uri(buffer, client)
   return root and vim.uri_from_fname(root) or nil
 end
 
+--- Returns the last status of every repository, by its URI.
+---@return table<string, table>
+function M.statuses()
+  return statuses
+end
+
 --- Returns the last status of the repository of the buffer.
 ---@param buffer integer
 ---@return table?

@@ -131,7 +131,7 @@ local function land(text, call)
   if #list > 0 then
     params.tasks = list
   end
-  decide().land(params, call.bang)
+  require('ralph.land').land(params, call.bang)
 end
 
 -- Each: `run` gets the words after the subcommand and the call; `complete` returns candidates.
@@ -257,7 +257,7 @@ local commands = {
     complete = function() return tasks(reviewed) end,
   },
   land = { run = land, complete = function() return vim.list_extend({ 'branch', 'commit', 'tree' }, tasks({ 'review', 'done' })) end },
-  undo = { run = function() decide().undo() end },
+  undo = { run = function() require('ralph.land').undo() end },
   answer = {
     run = function(text) require('ralph.decisions').answer(text ~= '' and text or nil) end,
     complete = decisions,

@@ -2,6 +2,7 @@
 -- which the keys came, and what it refuses waits again.
 
 local client = require('ralph.client')
+local history = require('ralph.history')
 local proposals = require('ralph.proposals')
 local review = require('ralph.review')
 
@@ -40,6 +41,7 @@ local next_in_queue
 local function finish(job, decided, failure)
   busy = false
   proposals.settle(job.items, decided)
+  history.done(job.entry, #decided > 0)
   if failure then
     client.notify(failure, vim.log.levels.ERROR)
   elseif #queue == 0 then
@@ -54,6 +56,12 @@ next_in_queue = function()
   end
   local job = table.remove(queue, 1)
   busy = true
+  if job.take_back then
+    return history.take_back(function()
+      busy = false
+      next_in_queue()
+    end)
+  end
   client.request(job.method, job.params, function(result)
     for _, conflict in ipairs(result.conflicts or {}) do
       client.notify(conflict.reason, vim.log.levels.WARN)
@@ -89,6 +97,7 @@ local function decide(method, items, more)
     local ids = vim.tbl_map(function(item) return item.hunk.id end, by_task[task])
     table.insert(queue, {
       method = method,
+      entry = history.note(marks_of[method], by_task[task]),
       items = by_task[task],
       at_once = not asks,
       buffer = vim.api.nvim_get_current_buf(),
@@ -106,6 +115,12 @@ local function decide_at_cursor(method, more)
   if place and require('ralph').options.advance and not (more and more.askWhy) then
     review.go_on(place.item, all)
   end
+end
+
+--- Takes back what a key decided last, after what is on its way; `u` as ever where that is not what was done last.
+function M.take_back()
+  table.insert(queue, { take_back = true })
+  next_in_queue()
 end
 
 local function operated()
@@ -241,10 +256,7 @@ end
 ---@param task string
 ---@param options { comments: string[]?, all: boolean?, rebase: boolean? }
 function M.send_back(task, options)
-  local params = { task = task, comments = options.comments, rebase = options.rebase or nil }
-  if not options.all and not options.rebase and proposals.counts(task).accepted > 0 then
-    params.rest = true
-  end
+  local params = { task = task, comments = options.comments, rebase = options.rebase or nil, rest = not options.all }
   client.command('ralph/sendBack', params, function() M.refetch(task) end)
 end
 
@@ -258,43 +270,6 @@ end
 ---@param task string
 function M.drop_rest(task)
   client.command('ralph/reject', { task = task, rest = true }, function() M.refetch(task) end)
-end
-
--- Writes the files that hold what was accepted and are not saved; returns whether all could be.
-local function write_reviewed()
-  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
-    if vim.bo[buffer].modified and #proposals.tasks_in(buffer) > 0 then
-      local written, problem = pcall(vim.api.nvim_buf_call, buffer, function() vim.cmd('silent write') end)
-      if not written then
-        client.notify(('failed to write %s: %s'):format(vim.api.nvim_buf_get_name(buffer), problem), vim.log.levels.ERROR)
-        return false
-      end
-    end
-  end
-  return true
-end
-
---- Lands what is accepted and on disk.
----@param params table as `ralph/land` takes them
----@param write boolean? write the files of proposals first
-function M.land(params, write)
-  if write and not write_reviewed() then
-    return
-  end
-  local unsaved = vim.iter(vim.api.nvim_list_bufs()):any(function(buffer)
-    return vim.bo[buffer].modified and #proposals.tasks_in(buffer) > 0
-  end)
-  client.command('ralph/land', params, function()
-    M.refetch()
-    if unsaved then
-      client.notify('what is not written has not landed: `:wall`, then once more', vim.log.levels.WARN)
-    end
-  end)
-end
-
---- Takes back what was rejected, written or landed last.
-function M.undo()
-  client.command('ralph/undo', {}, function() M.refetch() end)
 end
 
 --- Looks at a task again after something else than a hunk was decided: proposals, and files that were written.

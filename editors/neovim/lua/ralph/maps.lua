@@ -6,6 +6,7 @@ local M = {}
 local defaults = {
   ['<CR>'] = 'accept-hunk',
   ['<BS>'] = 'reject-hunk',
+  ['u'] = 'take-back',
   [']h'] = 'next-hunk',
   ['[h'] = 'prev-hunk',
   ['ih'] = 'inner-hunk',
