@@ -25,28 +25,4 @@ bounds! { SUBJECT:
     runaway: Tokens(1000);
 }
 
-failures! { SUBJECT:
-    rate: [RateLimited];
-    rate_long: [RateLimited], lifts LONG_SECONDS;
-    quota: [RateLimited], lifts QUOTA_SECONDS;
-    insufficient: [RateLimited, Auth];
-    unauthorized: [Auth];
-    forbidden: [Auth];
-    no_model: [ModelUnavailable];
-    billing: [Auth];
-    context: [ContextExhausted];
-    stream_context: [ContextExhausted];
-    bad_request: [Crashed, InvalidOutput];
-    internal: [Overloaded];
-    html: [Overloaded, Network];
-    unavailable: [Overloaded];
-    overloaded: [Overloaded];
-    hang_before: [Network];
-    dropped: [Network];
-    malformed: [Network, Overloaded];
-    truncated: [Network, Overloaded];
-    empty: [Network, Overloaded];
-    stream_overloaded: [Overloaded];
-    stream_quota: [RateLimited, Auth];
-    max_tokens: [ContextExhausted, InvalidOutput];
-}
+failures_of_claude!(SUBJECT);

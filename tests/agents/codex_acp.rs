@@ -26,27 +26,4 @@ bounds! { SUBJECT:
     runaway: Tokens(1000);
 }
 
-failures! { SUBJECT:
-    rate: [RateLimited];
-    quota: [RateLimited], lifts QUOTA_SECONDS;
-    insufficient: [RateLimited, Auth];
-    unauthorized: [Auth];
-    forbidden: [Auth];
-    no_model: [ModelUnavailable];
-    billing: [Auth];
-    context: [ContextExhausted];
-    bad_request: [Crashed, InvalidOutput];
-    internal: [Overloaded];
-    html: [Overloaded, Network];
-    unavailable: [Overloaded];
-    overloaded: [Overloaded];
-    hang_mid: [Network];
-    dropped: [Network];
-    malformed: [Network];
-    truncated: [Network];
-    empty: [Network];
-    stream_overloaded: [Overloaded];
-    stream_quota: [RateLimited, Auth];
-    stream_context: [ContextExhausted];
-    max_tokens: [ContextExhausted, InvalidOutput];
-}
+failures_of_codex!(SUBJECT);

@@ -5,7 +5,6 @@ use crate::bench::subjects::{CLAUDE, GEMINI as SUBJECT};
 
 features! { SUBJECT:
     reports_by_tool, reports_by_command, plans, goes_through_the_whole_loop, stops, stops_when_the_model_hangs, keeps_to_a_budget, hears, is_missing;
-    resumes("unauthorized");
     survives("overloaded");
 }
 

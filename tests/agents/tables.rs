@@ -79,3 +79,64 @@ macro_rules! failures {
         }
     };
 }
+
+/// The failures of Claude Code, however it is spoken to.
+macro_rules! failures_of_claude {
+    ($subject:ident) => {
+        failures! { $subject:
+            rate: [RateLimited];
+            rate_long: [RateLimited], lifts LONG_SECONDS;
+            quota: [RateLimited], lifts QUOTA_SECONDS;
+            insufficient: [RateLimited, Auth];
+            unauthorized: [Auth];
+            forbidden: [Auth];
+            no_model: [ModelUnavailable];
+            billing: [Auth];
+            context: [ContextExhausted];
+            stream_context: [ContextExhausted];
+            bad_request: [Crashed, InvalidOutput];
+            internal: [Overloaded];
+            html: [Overloaded, Network];
+            unavailable: [Overloaded];
+            overloaded: [Overloaded];
+            hang_before: [Network];
+            dropped: [Network];
+            malformed: [Network, Overloaded];
+            truncated: [Network, Overloaded];
+            empty: [Network, Overloaded];
+            stream_overloaded: [Overloaded];
+            stream_quota: [RateLimited, Auth];
+            max_tokens: [ContextExhausted, InvalidOutput];
+        }
+    };
+}
+
+/// The failures of codex, however it is spoken to.
+macro_rules! failures_of_codex {
+    ($subject:ident) => {
+        failures! { $subject:
+            rate: [RateLimited];
+            quota: [RateLimited], lifts QUOTA_SECONDS;
+            insufficient: [RateLimited, Auth];
+            unauthorized: [Auth];
+            forbidden: [Auth];
+            no_model: [ModelUnavailable];
+            billing: [Auth];
+            context: [ContextExhausted];
+            bad_request: [Crashed, InvalidOutput];
+            internal: [Overloaded];
+            html: [Overloaded, Network];
+            unavailable: [Overloaded];
+            overloaded: [Overloaded];
+            hang_mid: [Network];
+            dropped: [Network];
+            malformed: [Network];
+            truncated: [Network];
+            empty: [Network];
+            stream_overloaded: [Overloaded];
+            stream_quota: [RateLimited, Auth];
+            stream_context: [ContextExhausted];
+            max_tokens: [ContextExhausted, InvalidOutput];
+        }
+    };
+}

@@ -353,7 +353,6 @@ async fn a_planner_keeps_to_the_budget_of_the_day_without_a_run() {
     assert_eq!(allowed, [Some(20), Some(9)], "each turn uses 11");
     let error = bench.handle.call(Command::Plan(request)).await.expect_err("nothing is left");
     assert!(error.message.contains("22 of 20 tokens"), "{}", error.message);
-    assert_eq!(bench.count("start agent"), 2);
 }
 
 #[tokio::test(start_paused = true)]

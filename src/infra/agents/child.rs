@@ -280,7 +280,7 @@ mod tests {
         let mut child = shell(script);
         assert_eq!(child.line().await, Some(ChildLine::Out("on".into())));
         let steps = [StopStep::Interrupt, StopStep::Terminate];
-        let status = child.end(Duration::ZERO, &steps, Duration::from_millis(600)).await.expect("ended");
+        let status = child.end(Duration::ZERO, &steps, Duration::from_secs(3)).await.expect("ended");
         assert_eq!(status.code(), Some(7));
         let mut said = Vec::new();
         while let Some(line) = child.line().await {

@@ -1,5 +1,6 @@
 //! Sessions with shell scripts in the place of agents, for tests of how drivers treat processes.
 
+use super::McpServer;
 use super::session::Session;
 use crate::protocol::config::{AgentConfig, AgentKind, Role};
 use crate::protocol::drive::{Budget, DriveOrder};
@@ -9,10 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 /// Makes an order whose agent is a shell script; what the driver adds are its arguments.
 pub(super) fn order(kind: AgentKind, script: &str) -> DriveOrder {
-    let command = ["sh", "-c", script, "agent"].map(str::to_owned).to_vec();
+    let mut order = plain_order(kind);
+    order.agent.command = ["sh", "-c", script, "agent"].map(str::to_owned).to_vec();
+    order
+}
+
+/// Makes an order of an agent with nothing particular about it.
+pub(super) fn plain_order(kind: AgentKind) -> DriveOrder {
     DriveOrder {
         name: "fake".into(),
-        agent: AgentConfig { kind, command, ..AgentConfig::default() },
+        agent: AgentConfig { kind, ..AgentConfig::default() },
         role: Role::Implementer,
         model: None,
         prompt: "prompt.md".into(),
@@ -20,6 +27,12 @@ pub(super) fn order(kind: AgentKind, script: &str) -> DriveOrder {
         budget: Budget::default(),
         fenced: false,
     }
+}
+
+/// Our server, with a secret in its environment.
+pub(super) fn server() -> McpServer {
+    let env = [("RALPH_NONCE".to_owned(), "secret".to_owned())].into();
+    McpServer { command: "/opt/ralph-sidecar".into(), args: vec!["mcp".into()], env }
 }
 
 /// A session whose output is kept.

@@ -11,6 +11,8 @@ mod driving;
 #[cfg(test)]
 mod fake;
 pub mod find;
+#[cfg(test)]
+mod recorded;
 mod session;
 mod steering;
 

@@ -1,7 +1,7 @@
 //! Recordings: what an agent's own program printed in a scenario, cleaned of what differs from run to run.
 //!
 //! With `RALPH_BLESS=1` a small script stands between the driver and the program and keeps a copy of its output; the
-//! unit tests of the drivers read these files, cut at every byte.
+//! unit tests of the drivers read these files, cut anywhere (`src/infra/agents/recorded.rs`).
 
 use super::Bench;
 use std::collections::HashMap;
@@ -23,10 +23,11 @@ fn tapped(bench: &Bench) -> PathBuf {
 /// Puts the script in front of the program. It becomes the program, so signals and exit status stay what they are.
 pub fn tap(bench: &Bench, command: &mut [String]) {
     let Some(program) = command.first_mut().filter(|_| blessing()) else { return };
-    if !std::path::Path::new(program).is_file() {
-        return;
-    }
-    let script = bench.base().join("tap");
+    let path = std::path::Path::new(program);
+    let Some(name) = path.file_name().filter(|_| path.is_file()) else { return };
+    // Drivers know their agents by the name of the program.
+    let script = bench.base().join("tap").join(name);
+    std::fs::create_dir_all(bench.base().join("tap")).expect("a folder");
     let text = format!(
         "#!/usr/bin/env bash\nexec > >(trap '' INT TERM; exec tee -a '{}')\nexec '{program}' \"$@\"\n",
         tapped(bench).display()
@@ -123,7 +124,7 @@ mod tests {
             for file in std::fs::read_dir(agent.path()).expect("recordings").flatten() {
                 let text = std::fs::read_to_string(file.path()).expect("a recording");
                 let name = file.path().display().to_string();
-                let of_a_machine = ["sk-ant-", "/root/", "/tmp/", env!("CARGO_TARGET_TMPDIR")];
+                let of_a_machine = ["sk-ant-", "/root/", "\"/tmp/", " /tmp/", env!("CARGO_TARGET_TMPDIR")];
                 assert!(of_a_machine.iter().all(|words| !text.contains(words)), "{name} names its machine");
                 for line in text.lines() {
                     let read: Result<serde_json::Value, _> = serde_json::from_str(line);

@@ -107,28 +107,12 @@ fn notes(order: &DriveOrder, inherits: bool, reads_only: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::config::{AgentConfig, AgentKind};
+    use crate::infra::agents::fake::{plain_order, server};
+    use crate::protocol::config::AgentKind;
     use crate::protocol::drive::Budget;
 
     fn order() -> DriveOrder {
-        DriveOrder {
-            name: "claude".into(),
-            agent: AgentConfig { kind: AgentKind::Claude, ..AgentConfig::default() },
-            role: Role::Implementer,
-            model: None,
-            prompt: "prompt.md".into(),
-            session: None,
-            budget: Budget::default(),
-            fenced: false,
-        }
-    }
-
-    fn server() -> McpServer {
-        McpServer {
-            command: "/opt/ralph-sidecar".into(),
-            args: vec!["mcp".into()],
-            env: BTreeMap::from([("RALPH_NONCE".into(), "secret".into())]),
-        }
+        plain_order(AgentKind::Claude)
     }
 
     fn planned(order: &DriveOrder) -> Plan {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::ending::Scope;
 use crate::infra::agents::fake::{Fake, order};
+use crate::infra::agents::recorded;
 use crate::protocol::agent_lines::{AgentLine, ToolStatus};
 use crate::protocol::config::AgentKind;
 use std::os::unix::process::ExitStatusExt;
@@ -86,6 +87,26 @@ fn a_stream_cut_anywhere_is_never_a_success() {
             }
             stream.line(line, now);
         }
+    }
+}
+
+#[test]
+fn recordings_of_the_real_program_end_as_its_tests_saw() {
+    let now = NOW.parse().expect("an instant");
+    for recording in recorded::of("claude") {
+        let mut stream = Stream::new("s".into(), TimeZone::UTC);
+        for line in recording.text.lines() {
+            for cut in recorded::cuts(line) {
+                let mut cut_stream = stream.clone();
+                cut_stream.line(&line[..cut], now);
+                assert!(!cut_stream.is_success() || stream.is_success(), "{}: {}", recording.name, &line[..cut]);
+            }
+            stream.line(line, now);
+        }
+        let Some(outcome) = recording.outcome else { continue };
+        let ending = ending::of(&stream, exit(i32::from(outcome.is_some())), &ErrorTail::default());
+        let failure = ending.failure.map(|failure| failure.as_str().to_owned());
+        assert_eq!(failure, outcome, "{}: {}", recording.name, ending.detail);
     }
 }
 

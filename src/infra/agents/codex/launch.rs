@@ -117,26 +117,11 @@ pub(super) fn notes(order: &DriveOrder, sources: &[&str], without: &[String]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::config::{AgentConfig, AgentKind};
-    use crate::protocol::drive::Budget;
-    use std::collections::BTreeMap;
+    use crate::infra::agents::fake::{plain_order, server};
+    use crate::protocol::config::AgentKind;
 
     fn order() -> DriveOrder {
-        DriveOrder {
-            name: "codex".into(),
-            agent: AgentConfig { kind: AgentKind::Codex, ..AgentConfig::default() },
-            role: Role::Implementer,
-            model: None,
-            prompt: "prompt.md".into(),
-            session: None,
-            budget: Budget::default(),
-            fenced: false,
-        }
-    }
-
-    fn server() -> McpServer {
-        let env = BTreeMap::from([("RALPH_NONCE".into(), "secret".into())]);
-        McpServer { command: "/opt/ralph-sidecar".into(), args: vec!["mcp".into()], env }
+        plain_order(AgentKind::Codex)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::super::turn::{is_message, usage_of};
 use super::super::updates::Updates;
 use crate::domain::ending::Ending;
 use crate::domain::outcome::Outcome;
+use crate::infra::agents::recorded;
 use crate::protocol::agent_lines::{AgentLine, ToolStatus};
 use crate::protocol::config::Role;
 use serde_json::Value;
@@ -54,6 +55,9 @@ fn play(name: &str, text: &str) -> Played {
         match (message["method"].as_str(), message["id"].as_u64()) {
             (Some("session/update"), _) => {
                 signs.hear(&params["update"], &mut updates);
+                if signs.is_stuck(program) {
+                    played.ending = Some(super::super::stuck());
+                }
                 played.lines.extend(updates.hear(&params["update"], Path::new("/slot")));
             }
             (Some("session/request_permission"), _) => {
@@ -63,11 +67,12 @@ fn play(name: &str, text: &str) -> Played {
                 played.permissions.push(if verdict == Verdict::Allowed { 'a' } else { 'd' });
             }
             (None, Some(2)) => played.models = Models::of_session(&message["result"]).offered.len(),
-            (None, Some(3)) => {
+            // The first corpus numbers its requests; later recordings have stand-ins for their names.
+            (None, number) if number == Some(3) || number.is_none() && is_end(&message) => {
                 let result = &message["result"];
                 let error = &message["error"];
                 played.tokens = usage_of(result).map_or(0, |usage| usage.tokens());
-                played.ending = Some(match error.is_object() {
+                played.ending.get_or_insert(match error.is_object() {
                     true => {
                         let code = error["code"].as_i64().and_then(|code| i32::try_from(code).ok()).expect("a code");
                         let message = error["message"].as_str().unwrap_or_default().to_owned();
@@ -81,6 +86,11 @@ fn play(name: &str, text: &str) -> Played {
         }
     }
     played
+}
+
+/// Tells whether an answer ends the turn: to a prompt, or to whatever failed.
+fn is_end(message: &Value) -> bool {
+    message["result"]["stopReason"].is_string() || message["error"].is_object()
 }
 
 #[test]
@@ -106,6 +116,23 @@ fn each_recording_ends_as_what_happened_to_it() {
         let expected = failures.iter().find(|(happened, _)| *happened == what).map(|(_, outcome)| *outcome);
         assert_eq!(ending.failure, expected, "{name}: {}", ending.detail);
         assert!(!ending.detail.contains("Warning"), "{name}: {}", ending.detail);
+    }
+}
+
+#[test]
+fn recordings_of_the_real_programs_end_as_their_tests_saw() {
+    for agent in ["claude-agent-acp", "codex-acp", "gemini", "opencode"] {
+        for recording in recorded::of(agent) {
+            for line in recording.text.lines() {
+                assert!(is_message(line), "{agent}, {}: {line}", recording.name);
+                // A line that is not whole is no message, so the turn is as it was before it.
+                assert!(recorded::cuts(line).all(|cut| !is_message(&line[..cut])), "{agent}, {}", recording.name);
+            }
+            let Some(outcome) = recording.outcome else { continue };
+            let ending = play(agent, &recording.text).ending.unwrap_or_else(|| panic!("{agent}, {}", recording.name));
+            let failure = ending.failure.map(|failure| failure.as_str().to_owned());
+            assert_eq!(failure, outcome, "{agent}, {}: {}", recording.name, ending.detail);
+        }
     }
 }
 

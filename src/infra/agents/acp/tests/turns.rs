@@ -61,7 +61,7 @@ async fn a_program_that_is_not_there_or_cannot_run_is_missing() {
 #[tokio::test]
 async fn a_program_that_does_not_speak_the_protocol_is_told_with_what_it_printed() {
     for script in ["echo usage: fake; cat > /dev/null", "echo usage: fake"] {
-        let played = play(script).limits(|limits| limits.initialize = Duration::from_millis(400)).run().await;
+        let played = play(script).limits(|limits| limits.initialize = Duration::from_secs(3)).run().await;
         assert_eq!(played.ending.failure, Some(Outcome::InvalidOutput), "{}", played.ending.detail);
         assert!(played.ending.detail.contains("Agent Client Protocol"), "{}", played.ending.detail);
         assert!(played.ending.detail.contains("usage: fake"), "{}", played.ending.detail);
@@ -78,7 +78,7 @@ async fn an_agent_that_dies_is_told_with_its_last_words() {
     let scripts = [
         "open; say working; echo boom >&2; exit 3",
         // Something that it left behind holds its streams open.
-        "open; say working; echo boom >&2; sleep 6 & exit 3",
+        "open; say working; echo boom >&2; sleep 100 & exit 3",
         "echo boom >&2; exit 3",
         "hello; echo boom >&2; exit 3",
     ];
@@ -87,7 +87,7 @@ async fn an_agent_that_dies_is_told_with_its_last_words() {
         assert_eq!(played.ending.failure, Some(Outcome::Crashed), "{script}: {}", played.ending.detail);
         assert!(played.ending.detail.contains("exit status: 3"), "{script}: {}", played.ending.detail);
         assert!(played.ending.detail.contains("boom"), "{script}: {}", played.ending.detail);
-        assert!(played.took < Duration::from_secs(5), "{script}: {:?}", played.took);
+        assert!(played.took < Duration::from_secs(60), "{script}: {:?}", played.took);
     }
     let played = play("open; kill -9 $$").run().await;
     assert!(played.ending.detail.contains("signal: 9"), "{}", played.ending.detail);
@@ -230,23 +230,25 @@ async fn an_agent_that_only_tells_of_its_edits_is_not_disturbed() {
 }
 
 #[tokio::test]
-async fn a_stop_cancels_the_turn_and_is_over_in_four_seconds() {
+async fn a_stop_cancels_the_turn_and_is_over_soon() {
     let scripts = [
         // As agents should, as some do not, and as none should.
-        (r#"open; first=$id; say working; next; id=$first; answer '{"stopReason":"cancelled"}'; next"#, 3),
-        ("open; say working; cat > /dev/null", 4),
-        ("trap '' TERM INT; open; say working; while :; do sleep 1; done", 4),
+        r#"open; first=$id; say working; next; id=$first; answer '{"stopReason":"cancelled"}'; next"#,
+        "open; say working; cat > /dev/null",
+        "trap '' TERM INT; open; say working; while :; do sleep 1; done",
     ];
-    for (script, seconds) in scripts {
+    for script in scripts {
         let played = play(script)
             .order(|order| order.agent.stop = vec![StopStep::Interrupt, StopStep::Terminate])
             .stop_at("working")
             .run()
             .await;
         assert_eq!(played.ending.failure, Some(Outcome::Cancelled), "{script}");
-        assert!(played.took < Duration::from_secs(seconds), "{script}: {:?}", played.took);
+        // A few seconds, and what a busy machine adds; the second and third would never end.
+        assert!(played.took < Duration::from_secs(30), "{script}: {:?}", played.took);
     }
-    let polite = play(scripts[0].0).stop_at("working").run().await;
+    let patient = play(scripts[0]).limits(|limits| limits.cancel = Duration::from_secs(30));
+    let polite = patient.stop_at("working").run().await;
     assert!(polite.heard.contains("session/cancel"), "{}", polite.heard);
     // Before there is a session there is nothing to cancel.
     let played = play("hello; echo opening >&2; cat > /dev/null").stop_at("opening").run().await;
@@ -290,6 +292,6 @@ async fn an_agent_that_ignores_the_end_of_its_input_is_ended() {
     for trap in ["", "trap '' TERM; "] {
         let played = play(&format!("{trap}{script}")).run().await;
         assert_eq!(played.ending.failure, None, "{}", played.ending.detail);
-        assert!(played.took < Duration::from_secs(6), "{:?}", played.took);
+        assert!(played.took < Duration::from_secs(30), "{:?}", played.took);
     }
 }
