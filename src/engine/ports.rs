@@ -1,9 +1,12 @@
 //! What the engine needs from the world, as traits; `infra` implements them, tests may fake them.
 
+mod landing;
+
+pub use landing::{LandOrder, LandOutcome, LandPart, TakenBack};
+
 use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::InboxMessage;
-use crate::domain::landing::{AcceptedPart, LandWords, Landing};
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
@@ -266,59 +269,6 @@ pub struct OutsideChange {
     pub places: Vec<String>,
     /// HEAD or the branch moved: git did it, so the files that changed with it are the user's.
     pub head_moved: bool,
-}
-
-/// What was accepted of one task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LandPart {
-    pub task: TaskId,
-    /// Of its rounds, in order; at least one.
-    pub rounds: Vec<AcceptedPart>,
-    /// What the message can say about it.
-    pub words: LandWords,
-}
-
-/// A commit to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LandOrder {
-    /// In the order to put them in.
-    pub parts: Vec<LandPart>,
-    /// Short name of another branch; the one that is checked out when absent.
-    pub branch: Option<String>,
-    /// Template of the message.
-    pub message: String,
-    /// Whether a part that does not fit fails the whole; else it is left out.
-    pub strict: bool,
-    /// Commits that were landed before: a branch that ends in one is ours.
-    pub ours: BTreeSet<String>,
-}
-
-/// A commit that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LandOutcome {
-    pub landing: Landing,
-    /// Paths it changes, sorted.
-    pub paths: Vec<String>,
-    /// Parts that are not in it, each with the reason.
-    pub left_out: Vec<(TaskId, String)>,
-}
-
-/// What was taken back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TakenBack {
-    Files {
-        /// Hunks that are not in the files any more.
-        hunks: Vec<HunkId>,
-        /// Paths that are as they were before.
-        restored: Vec<String>,
-        /// Paths that changed since and stay as they are.
-        kept: Vec<String>,
-    },
-    Rejection {
-        task: TaskId,
-        hunks: Vec<HunkId>,
-    },
-    Landing(Landing),
 }
 
 /// Git: start points, slots, proposals, and writes into the checkout.

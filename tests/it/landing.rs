@@ -21,6 +21,12 @@ two)
 small)
     sed -i 's/^l15$/fifteen/' a.txt
     ralph-sidecar report finished --summary "One line." ;;
+rounds)
+    case "$RALPH_ATTEMPT_NUMBER" in
+    1) sed -i 's/^l3$/three/; s/^l27$/wrong/' a.txt ;;
+    *) sed -i 's/^l27$/twenty-seven/; s/^wrong$/twenty-seven/' a.txt ;;
+    esac
+    ralph-sidecar report finished --summary "Round $RALPH_ATTEMPT_NUMBER." ;;
 many)
     mkdir -p many; for n in $(seq 40); do echo $n > many/$n.txt; done
     ralph-sidecar report finished --summary "Forty files." ;;
@@ -145,10 +151,12 @@ fn a_commit_holds_what_was_accepted_and_nothing_else() {
     sandbox.run(&["land", "--undo"]).exits(0).says(&[" off main (one)"]);
     assert_eq!((head(&sandbox), staged(&sandbox), sandbox.read("a.txt")), (first.clone(), index, files));
     assert_eq!(sandbox.status().state("one"), "done");
-    // And again, by the setting this time.
+    // And again, by the setting this time; what was only meant to be added is in it too.
+    sandbox.git(&["add", "--intent-to-add", "made/new.txt"]);
     sandbox.config(json!({ "land": { "to": "commit", "message": "feat({id}): {title}" } }));
     sandbox.run(&["land"]).exits(0);
     assert!(sandbox.git(&["log", "-1", "--format=%s"]).starts_with("feat(one): Do one"));
+    assert_eq!(sandbox.git(&["diff", "--cached", "--no-renames", "--name-only"]), "staged.txt");
     // The newest of all is the landing, then the accept.
     sandbox.run(&["undo"]).exits(0).says(&["off main"]);
     sandbox.run(&["undo"]).exits(0).says(&["restored 8 files"]);
@@ -174,6 +182,31 @@ fn tasks_that_stand_on_each_other_land_together_or_in_order() {
     sandbox.run(&["land", "one", "--commit"]).exits(0);
     sandbox.run(&["land", "two", "--commit"]).exits(0);
     assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn what_was_accepted_in_an_earlier_round_lands_too() {
+    let sandbox = repository();
+    sandbox.queue(json!([{ "id": "rounds", "title": "Do it in rounds", "status": "todo" }]));
+    let agent = sandbox.agent(AGENT);
+    sandbox.run_loop(&agent, &[]).exits(0);
+    sandbox.run(&["accept", "rounds", "--hunk", "1"]).exits(0);
+    sandbox.run(&["reject", "rounds", "--hunk", "2", "--why", "no"]).exits(0);
+    refuses(&sandbox, &["land", "rounds", "--commit"], &["task `rounds` is not done yet"]);
+    sandbox.run(&["send-back", "rounds"]).exits(0);
+    sandbox.run_loop(&agent, &[]).exits(0);
+    sandbox.run(&["accept", "rounds"]).exits(0);
+    assert_eq!(sandbox.status().state("rounds"), "done");
+    sandbox.run(&["land", "--commit"]).exits(0);
+    let expected = lines().replace("l3\n", "three\n").replace("l27\n", "twenty-seven\n");
+    assert_eq!(sandbox.git(&["show", "HEAD:a.txt"]), expected.trim_end());
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    sandbox.run(&["land", "--undo"]).exits(0);
+    // What the person has taken out since an earlier round is not put in again.
+    sandbox.write("a.txt", sandbox.read("a.txt").replace("three\n", "l3\n"));
+    sandbox.run(&["land", "--commit"]).exits(0);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    assert_eq!(sandbox.git(&["show", "HEAD:a.txt"]), lines().replace("l27\n", "twenty-seven\n").trim_end());
 }
 
 #[test]
@@ -215,6 +248,12 @@ fn a_hook_or_a_signature_that_fails_changes_nothing_and_is_told() {
     refuses(&sandbox, &["land", "--commit"], &["signing failed", "nothing was landed"]);
     refuses(&sandbox, &["land", "--branch", "x"], &["signing failed"]);
     sandbox.git(&["config", "commit.gpgsign", "false"]);
+    // Another git command is at work.
+    let lock = sandbox.root.join(".git/index.lock");
+    std::fs::write(&lock, "").expect("written");
+    let ran = sandbox.run(&["land", "--commit"]).exits(3);
+    std::fs::remove_file(&lock).expect("still theirs");
+    ran.complains(&["index.lock is there", "another git command"]);
     // HEAD moves below the commit that is being made.
     let move_head = "git update-ref refs/heads/main $(git commit-tree -m theirs -p HEAD HEAD^{tree})";
     hook(&sandbox, "pre-commit", move_head);

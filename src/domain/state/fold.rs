@@ -119,6 +119,7 @@ impl State {
             Event::TaskReopened { task } => {
                 self.open_latch(task);
                 let record = self.record_mut(task);
+                record.keep_accepted();
                 record.proposal = None;
                 record.handoff = None;
                 (record.round, record.decided) = (0, Decided::default());

@@ -104,15 +104,20 @@ impl State {
 }
 
 impl Record {
+    /// Keeps what was accepted of the proposal for landing: it is in the files, so no later proposal has it.
+    pub(super) fn keep_accepted(&mut self) {
+        let Some(proposal) = &self.proposal else { return };
+        let accepted = proposal.accepted();
+        if !accepted.is_empty() {
+            let (base, head) = (proposal.base.clone(), proposal.head.clone());
+            self.earlier.push(AcceptedPart { base, head, accepted });
+        }
+    }
+
     /// Puts the proposal away; what was decided about it counts for the next.
     pub(super) fn end_round(&mut self) {
+        self.keep_accepted();
         if let Some(proposal) = self.proposal.take() {
-            let accepted = proposal.accepted();
-            if !accepted.is_empty() {
-                // It is in the files, so no later proposal has it.
-                let (base, head) = (proposal.base.clone(), proposal.head.clone());
-                self.earlier.push(AcceptedPart { base, head, accepted });
-            }
             self.decided.end_round(&proposal.hunks, &proposal.marks);
         }
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::domain::event::Event;
+use crate::domain::landing::{self, LandTo, Landing, NotLandable};
 use crate::domain::queue::{LiveState, live_state};
+use crate::domain::reduce::{Input, decide};
 use std::collections::BTreeSet;
 
 const JOURNAL_V1: &str = include_str!("../../../tests/fixtures/journal-v1.jsonl");
@@ -137,4 +139,36 @@ fn the_journal_of_version_2_folds_onto_the_first() {
     assert_eq!(landed.map(|landed| landed.words()).as_deref(), Some("bbbbbbbb on main"));
     let live = live_state(&state, &"c".into()).expect("it is in the queue");
     assert_eq!((live.state, live.why.as_str()), (LiveState::Ready, "it is ready to run"));
+}
+
+#[test]
+fn what_is_done_can_be_landed_once_until_that_is_undone() {
+    let events = read(JOURNAL_V1);
+    let mut state = State::fold(&events);
+    let (a, b) = (TaskId::from("a"), TaskId::from("b"));
+    assert_eq!(landing::all_landable(&state), std::slice::from_ref(&a));
+    assert_eq!(landing::landable(state.record(&b)), Err(NotLandable::NothingAccepted));
+    // `b` was built on `a`, whatever the order they are named in.
+    assert_eq!(landing::in_order(&state, &[b.clone(), a.clone(), b.clone()]), [a.clone(), b]);
+    let landed = Landing {
+        tasks: vec![a.clone()],
+        to: LandTo::Commit,
+        commit: "0123456789".into(),
+        previous: Some("before".into()),
+        branch: "main".into(),
+    };
+    let mut decide_and_fold = |input: Input| {
+        let (events, _) = decide(&state, input, 0).expect("never refused");
+        events.iter().for_each(|event| state.apply(event));
+        (events.len(), landing::landable(state.record(&a)))
+    };
+    let as_landed = Err(NotLandable::Landed("01234567 on main".into()));
+    assert_eq!(decide_and_fold(Input::Landed { landing: landed.clone() }), (1, as_landed.clone()));
+    assert_eq!(decide_and_fold(Input::LandingUndone { commit: "another".into() }), (0, as_landed));
+    assert_eq!(decide_and_fold(Input::LandingUndone { commit: landed.commit.clone() }), (1, Ok(())));
+    assert_eq!(decide_and_fold(Input::Landed { landing: landed }).0, 1);
+    // Another round brings text that is in no commit; what was accepted before still counts.
+    let retried = decide_and_fold(Input::Retry { task: a.clone(), clean: false });
+    assert_eq!(retried.1, Err(NotLandable::NotDone));
+    assert_eq!(state.record(&a).map(|record| record.earlier.len()), Some(1));
 }

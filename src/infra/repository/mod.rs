@@ -1,4 +1,4 @@
-//! The user's git repository: the only module, `slots` beside it aside, that names git2 or starts `git`.
+//! The user's git repository: the only module, `slots` and `workshop` aside, that names git2 or starts `git`.
 //!
 //! In reading order: `preflight` says what stands in the way, `snapshot` takes what the user sees, `objects`, `diff`
 //! and `merge` work on commits and trees, `refs` keeps things reachable, and `fingerprint` tells afterwards whether

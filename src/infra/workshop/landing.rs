@@ -102,13 +102,14 @@ impl<'a> Place<'a> {
         self.hunks.iter().map(|hunk| hunk.id.clone()).filter(|id| !hunks.contains(id)).collect()
     }
 
-    /// Tells whether one of the accepted hunks was taken out again: the old text is there.
-    pub(super) fn lacks(&self, accepted: &BTreeSet<HunkId>) -> bool {
+    /// Returns the accepted hunks that were taken out again: the old text is there.
+    pub(super) fn lacking(&self, accepted: &BTreeSet<HunkId>) -> BTreeSet<HunkId> {
         let old = |state: HunkState| matches!(state, HunkState::Pending | HunkState::Reverted);
         let (current, _) = self.current();
         let mapped = self.map(accepted, &self.others(accepted), &current);
+        let lines = mapped.into_iter().filter(|mapped| old(mapped.state)).map(|mapped| mapped.hunk);
         let whole = self.hunks.iter().filter(|hunk| !hunk.is_text() && accepted.contains(&hunk.id));
-        mapped.iter().any(|mapped| old(mapped.state)) || whole.into_iter().any(|hunk| old(self.whole_file_state(hunk)))
+        lines.chain(whole.filter(|hunk| old(self.whole_file_state(hunk))).map(|hunk| hunk.id.clone())).collect()
     }
 
     /// Looks at the file wherever `read` finds it: on disk, in a commit, in the index.

@@ -163,6 +163,16 @@ pub(super) fn change(inside: &Inside, git: &UserGit<'_>, changes: &[IndexChange]
     Ok(fitting)
 }
 
+/// Waits until no other git command has the user's index.
+///
+/// # Errors
+///
+/// When one has it for long.
+pub(super) fn free(inside: &Inside) -> PortResult<()> {
+    let place = inside.repository.git_dir().join("index");
+    if place.exists() { Lock::take(&place).map(drop) } else { Ok(()) }
+}
+
 /// Makes an index of our own that holds the tree; what it knows about unchanged files comes from the user's.
 pub(super) fn private(inside: &Inside, git: &UserGit<'_>, tree: &str) -> PortResult<PathBuf> {
     let copied = copy(inside, "landing.index")?;
@@ -211,8 +221,8 @@ impl Lock {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                     return Err(refused(
-                        format!("bring the index up to the commit: {} is there", path.display()),
-                        "another git command is at work, or was killed; then remove it, and `git reset -q` the files",
+                        format!("use git's index: {} is there", path.display()),
+                        "another git command is at work, or was killed; in that case remove the file, and try again",
                     ));
                 }
                 Err(error) => return Err(unwritten(&path, &error)),

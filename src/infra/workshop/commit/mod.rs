@@ -55,6 +55,7 @@ fn on_head(inside: &Inside, git: &UserGit<'_>, order: &LandOrder) -> PortResult<
     let tree = inside.repository.tree_with(&head.commit, &plan.entries)?;
     let text = text_of(order, &plan)?;
     let private = index::private(inside, git, &tree)?;
+    index::free(inside)?;
     if inside.repository.head()?.is_none_or(|now| now.commit != head.commit) {
         return Err(moved());
     }

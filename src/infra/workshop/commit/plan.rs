@@ -71,7 +71,7 @@ impl<'a> Layered<'a> {
         let mut edits = Vec::new();
         for change in &step.changes {
             let place = Place::look(&|path| self.read(path), change)?;
-            if !place.concerns(step.accepted) {
+            if !place.concerns(&step.accepted) {
                 continue;
             }
             if change.old_mode == SUBMODULE || change.new_mode == SUBMODULE {
@@ -140,53 +140,62 @@ impl<'a> Layered<'a> {
 
 /// What was accepted of one round of a task, with the files it changes.
 pub(super) struct Step<'a> {
-    pub task: &'a TaskId,
-    accepted: &'a BTreeSet<HunkId>,
+    task: &'a TaskId,
+    accepted: BTreeSet<HunkId>,
     changes: Vec<FileChange>,
     /// Whether a later round of the task follows.
     is_earlier: bool,
+    /// Files whose accepted text is not in them any more, and that no later step changes.
+    gone: Vec<String>,
 }
 
 impl<'a> Step<'a> {
-    /// Returns the steps of an order, in the order to put them in. What a person has taken out again since an earlier
-    /// round is left out.
+    /// Returns the steps of an order, in the order to put them in. What was taken out of a file again is left out where
+    /// a later step says what the file is, and after an earlier round.
     ///
     /// # Errors
     ///
-    /// When a commit of an order is not there any more.
+    /// When a commit of the order is not there any more.
     fn all(inside: &Inside, parts: &'a [LandPart]) -> PortResult<Vec<Self>> {
         let mut steps = Vec::new();
         for part in parts {
             for (at, round) in part.rounds.iter().enumerate() {
-                let changes = inside.changes(&round.base, &round.head)?;
-                let is_earlier = at + 1 < part.rounds.len();
-                steps.push(Self { task: &part.task, accepted: &round.accepted, changes, is_earlier });
+                steps.push(Self {
+                    task: &part.task,
+                    accepted: round.accepted.clone(),
+                    changes: inside.changes(&round.base, &round.head)?,
+                    is_earlier: at + 1 < part.rounds.len(),
+                    gone: Vec::new(),
+                });
             }
         }
         for at in 0..steps.len() {
-            if steps[at].is_earlier {
-                let gone = steps[at].taken_out(inside, &steps[at + 1..])?;
-                steps[at].changes.retain(|change| !gone.contains(&change.path));
-            }
+            let (lacking, gone) = steps[at].taken_out(inside, &steps[at + 1..])?;
+            steps[at].accepted.retain(|hunk| !lacking.contains(hunk));
+            steps[at].gone = gone;
         }
         Ok(steps)
     }
 
-    /// Returns the files whose accepted text is not in them any more; one that a later step changes again is not
-    /// looked at.
-    fn taken_out(&self, inside: &Inside, later: &[Self]) -> PortResult<Vec<String>> {
-        let again = |path: &str| {
-            let mut later = later.iter().flat_map(|step| &step.changes);
-            later.any(|change| change.path == path || change.old_path.as_deref() == Some(path))
-        };
-        let mut gone = Vec::new();
-        for change in self.changes.iter().filter(|change| !again(&change.path)) {
+    /// Returns the hunks that may be left out, and the files that may not.
+    fn taken_out(&self, inside: &Inside, later: &[Self]) -> PortResult<(BTreeSet<HunkId>, Vec<String>)> {
+        let (mut lacking, mut gone) = (BTreeSet::new(), Vec::new());
+        for change in &self.changes {
             let place = Place::look(&|path| on_disk_now(inside, path), change)?;
-            if place.concerns(self.accepted) && place.lacks(self.accepted) {
+            if !place.concerns(&self.accepted) {
+                continue;
+            }
+            let again = |other: &FileChange| {
+                other.path == change.path || other.old_path.as_deref() == Some(change.path.as_str())
+            };
+            let hunks = place.lacking(&self.accepted);
+            if self.is_earlier || later.iter().flat_map(|step| &step.changes).any(again) {
+                lacking.extend(hunks);
+            } else if !hunks.is_empty() {
                 gone.push(change.path.clone());
             }
         }
-        Ok(gone)
+        Ok((lacking, gone))
     }
 }
 
@@ -203,7 +212,7 @@ impl Plan {
         let (mut landed, mut left_out) = (Vec::new(), Vec::new());
         let mut refusal = None;
         for part in &order.parts {
-            match still_there(inside, part, &steps).and_then(|mine| files.put_all(&mine, "the last commit")) {
+            match still_there(part, &steps).and_then(|mine| files.put_all(&mine, "the last commit")) {
                 Ok(true) => landed.push(part.task.clone()),
                 // Somebody committed it by hand.
                 Ok(false) => {}
@@ -250,15 +259,15 @@ impl Plan {
 /// # Errors
 ///
 /// When what was accepted last is not in the files any more.
-fn still_there<'s, 'a>(inside: &Inside, part: &LandPart, steps: &'s [Step<'a>]) -> PortResult<Vec<&'s Step<'a>>> {
-    let mine = steps.iter().enumerate().filter(|(_, step)| *step.task == part.task);
-    for (at, step) in mine.clone().filter(|(_, step)| !step.is_earlier) {
-        if let Some(path) = step.taken_out(inside, &steps[at + 1..])?.first() {
+fn still_there<'s, 'a>(part: &LandPart, steps: &'s [Step<'a>]) -> PortResult<Vec<&'s Step<'a>>> {
+    let mine: Vec<&Step<'_>> = steps.iter().filter(|step| *step.task == part.task).collect();
+    match mine.iter().flat_map(|step| &step.gone).next() {
+        Some(path) => {
             let hint = format!("`ralph-sidecar land {} --tree` writes it again", part.task);
-            return Err(refused(format!("land {path}: what was accepted of it is not in the file any more"), &hint));
+            Err(refused(format!("land {path}: what was accepted of it is not in the file any more"), &hint))
         }
+        None => Ok(mine),
     }
-    Ok(mine.map(|(_, step)| step).collect())
 }
 
 fn submodule(path: &str) -> PortError {

@@ -57,12 +57,12 @@ impl<'a> UserGit<'a> {
             .current_dir(self.workdir)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_EDITOR", ":")
-            .env("GIT_LITERAL_PATHSPECS", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if parsed {
-            command.env("LC_ALL", "C");
+            // Not where hooks run, which have patterns of their own.
+            command.env("LC_ALL", "C").env("GIT_LITERAL_PATHSPECS", "1");
         }
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index).args(PLAIN_INDEX);
