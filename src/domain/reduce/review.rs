@@ -63,7 +63,12 @@ impl Next {
     }
 
     pub(super) fn keep_accepted_part(&mut self, task: TaskId) -> Result<(), Refusal> {
-        if !self.proposal(&task)?.part_kept {
+        let proposal = self.proposal(&task)?;
+        let failed = matches!(proposal.part, Part::Failed(_));
+        if !proposal.part_kept || failed {
+            if failed {
+                self.withdraw_decisions_of(&task);
+            }
             self.emit(Event::AcceptedPartKept { task: task.clone() });
         }
         self.check_part(&task);

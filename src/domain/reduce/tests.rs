@@ -225,6 +225,8 @@ fn a_proposal_is_done_when_all_of_it_is_decided_and_on_disk() {
     check("a", &format!("{failed} Keep it all the same; found a"), "a=done | finished | write a done");
     check("a", &format!("{failed} Send the rest back"), "a=ready | finished");
     check("a", &format!("{failed} Leave it"), "a=review | finished");
+    check("a", &format!("{failed} Leave it; keep a"), "a=review | finished | check part a | look a");
+    check("a", &format!("{kept}; part a make; keep a"), "a=review | finished | check part a | look a");
     // Another part is another question.
     check("a", &format!("{kept}; part a make; accept a h2"), "a=review | finished | look a");
     check("a", &format!("{made}; accept a h1; rest a"), "a=review | finished | look a | check part a");

@@ -4,7 +4,7 @@ use super::{Part, Proposal, Record, State};
 use crate::domain::event::{Event, HunkRef, Mark};
 use crate::domain::hunks::HunkId;
 use crate::domain::landing::AcceptedPart;
-use crate::domain::rounds::pair;
+use crate::domain::rounds::{Carried, pair};
 use std::collections::BTreeMap;
 
 impl State {
@@ -13,7 +13,9 @@ impl State {
             Event::ProposalMade { attempt, base, head, hunks, stands_on } => {
                 let record = self.record_mut(&attempt.task);
                 record.landed = None;
-                let (marks, changed, again) = record.next_round(hunks);
+                let Carried { marks, changed, .. } = record.next_round(hunks);
+                let rejected = marks.iter().filter(|(_, mark)| matches!(mark, Mark::Rejected { .. }));
+                let again = rejected.map(|(hunk, _)| hunk.clone()).collect();
                 record.proposal = Some(Proposal {
                     attempt: attempt.number,
                     base: base.clone(),
@@ -57,6 +59,10 @@ impl State {
             Event::AcceptedPartKept { task } => {
                 if let Some(proposal) = &mut self.record_mut(task).proposal {
                     proposal.part_kept = true;
+                    // Kept again, it is checked again.
+                    if matches!(proposal.part, Part::Failed(_)) {
+                        proposal.part = Part::NotVerified;
+                    }
                 }
             }
             Event::AcceptedPartChecked { task, hunks, checks, failed } => {
@@ -97,8 +103,6 @@ impl State {
     }
 }
 
-type Taken = (BTreeMap<HunkId, Mark>, std::collections::BTreeSet<HunkId>, std::collections::BTreeSet<HunkId>);
-
 impl Record {
     /// Puts the proposal away; what was decided about it counts for the next.
     pub(super) fn end_round(&mut self) {
@@ -113,15 +117,13 @@ impl Record {
         }
     }
 
-    /// Begins a round with these hunks; returns their marks, which of them changed, and which were rejected before.
-    fn next_round(&mut self, hunks: &[HunkRef]) -> Taken {
+    /// Begins a round with these hunks; returns what they take over.
+    fn next_round(&mut self, hunks: &[HunkRef]) -> Carried {
         self.end_round();
         self.round += 1;
         let carried = self.decided.carry(hunks);
         self.move_comments(&carried.same);
-        let rejected = carried.marks.iter().filter(|(_, mark)| matches!(mark, Mark::Rejected { .. }));
-        let again = rejected.map(|(hunk, _)| hunk.clone()).collect();
-        (carried.marks, carried.changed, again)
+        carried
     }
 
     /// Comments follow their hunks to the new ids.

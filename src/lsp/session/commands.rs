@@ -132,8 +132,10 @@ impl Session {
 
     fn flow(&self, index: usize) -> Option<Flow> {
         let root = &self.roots[index];
+        let EngineLink::Up(up) = &root.link else { return None };
         Some(Flow {
-            handle: root.handle()?.clone(),
+            handle: up.handle.clone(),
+            tell: up.tell.clone(),
             outbound: self.outbound.clone(),
             client: self.client.clone(),
             root: root.path.clone(),

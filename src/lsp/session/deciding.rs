@@ -6,7 +6,8 @@ use super::commands::spawn;
 use super::flows::{Flow, done};
 use super::landing::undo_reject;
 use super::queue_edits::apply_edit;
-use super::review::{accept, mark_of, place};
+use super::review::{accept, place};
+use super::root::marked;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::task::TaskId;
@@ -141,9 +142,10 @@ impl Session {
         let path = uri.and_then(|uri| root.relative_uri(&Url::parse(uri).ok()?));
         let mut found = Vec::new();
         for (summary, view) in root.loaded().filter(|(_, view)| task.is_none_or(|task| view.task.0 == task)) {
+            let known = marked(summary, wanted);
             let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
             let meant = hunks.filter(|hunk| {
-                wanted(&mark_of(summary, &hunk.id))
+                known.contains(&hunk.id)
                     && (named.is_empty() || named.contains(&hunk.id.0))
                     && (uri.is_none() || path.as_deref() == Some(&hunk.path) || path == hunk.old_path)
             });

@@ -2,7 +2,7 @@
 
 use super::flows::explain;
 use super::marks::Marks;
-use super::root::{Key, Link, Queue, Root, Up};
+use super::root::{Key, Link, Queue, Root, Told, Up};
 use super::{Internal, Session, Waiting};
 use crate::domain::task::TaskId;
 use crate::engine::handle::{Handle, unexpected};
@@ -328,11 +328,19 @@ impl Session {
 /// Carries commands out one after the other: an acceptance and its undo must not overtake each other.
 async fn tell_in_order(
     handle: Handle,
-    mut commands: mpsc::UnboundedReceiver<(Command, Option<u64>)>,
+    mut commands: mpsc::UnboundedReceiver<Told>,
     root: PathBuf,
     post: mpsc::UnboundedSender<Internal>,
 ) {
-    while let Some((command, serial)) = commands.recv().await {
+    while let Some(told) = commands.recv().await {
+        let (command, serial) = match told {
+            Told::Command(command, serial) => (*command, serial),
+            Told::AllSoFar(done) => {
+                // Who asked may have gone.
+                let _ = done.send(());
+                continue;
+            }
+        };
         let result = handle.tell(command).await;
         if let Err(error) = &result {
             tracing::warn!(%error, "the engine refused what it was told");

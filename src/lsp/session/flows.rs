@@ -3,6 +3,7 @@
 //! A flow runs in a task of its own and owns everything it needs; it reaches the session only by messages.
 
 use super::queue_edits::{EditQueue, QueueEdit};
+use super::root::Told;
 use super::{Connector, Internal, PROMPT};
 use crate::domain::decision::DecisionId;
 use crate::domain::hunks::HunkId;
@@ -31,6 +32,8 @@ pub type FlowResult = Result<CommandResult, String>;
 #[derive(Clone)]
 pub struct Flow {
     pub handle: Handle,
+    /// The way of what is told in order and must not be overtaken.
+    pub tell: mpsc::UnboundedSender<Told>,
     pub outbound: Outbound,
     pub client: Arc<ClientCapabilities>,
     pub root: PathBuf,
@@ -347,6 +350,12 @@ impl Flow {
 
     /// Carries out a command; the error is a sentence for the person.
     pub async fn call(&self, command: Command) -> Result<Reply, String> {
+        // An undo that was told a moment ago must not arrive after the rejection that followed it, nor a save after a
+        // landing.
+        let (done, all_so_far) = oneshot::channel();
+        if self.tell.send(Told::AllSoFar(done)).is_ok() {
+            drop(all_so_far.await);
+        }
         self.handle.call(command).await.map_err(|error| explain(&error))
     }
 

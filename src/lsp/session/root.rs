@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 /// Where the queue is, relative to a root.
 pub const QUEUE_PATH: &str = ".ralph/queue.json";
@@ -63,7 +64,15 @@ pub enum Link {
 pub struct Up {
     pub handle: Handle,
     /// Commands that must arrive in order; nobody waits for their replies.
-    pub tell: UnboundedSender<(Command, Option<u64>)>,
+    pub tell: UnboundedSender<Told>,
+}
+
+/// What goes to the engine in order.
+pub enum Told {
+    /// A command, with the number that its reply is matched by where there is one.
+    Command(Box<Command>, Option<u64>),
+    /// Answered when all before it was carried out.
+    AllSoFar(oneshot::Sender<()>),
 }
 
 /// A proposal's texts, or why they cannot be had.
@@ -123,7 +132,7 @@ impl Root {
     /// learns the same from the next snapshot's reader.
     pub fn tell(&self, command: Command) {
         if let Link::Up(up) = &self.link {
-            drop(up.tell.send((command, None)));
+            drop(up.tell.send(Told::Command(Box::new(command), None)));
         }
     }
 
@@ -137,7 +146,7 @@ impl Root {
                 Mark::Pending => Command::Withdraw { task, hunks },
                 Mark::Rejected { why } => Command::Reject { task, hunks, why: why.clone(), rest: false },
             };
-            drop(up.tell.send((command, Some(serial))));
+            drop(up.tell.send(Told::Command(Box::new(command), Some(serial))));
             self.marks.apply(&mut self.snapshot.tasks);
         }
     }

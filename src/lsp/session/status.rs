@@ -1,7 +1,7 @@
 //! An engine's snapshot in the words of the editor protocol.
 
 use super::links::{self, Link};
-use super::review::{Placed, by_risk, comments_by_hunk, mark_of, waits_for};
+use super::review::{Placed, by_risk, comments_by_hunk, waits_for};
 use super::root::Root;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
@@ -18,9 +18,10 @@ use crate::protocol::editor::{
     StatusResult, TaskStatus,
 };
 use crate::protocol::engine_api::{
-    AttemptText, EndedRunView, ProposalFile, ProposalSummary, ProposalView, RunView, Snapshot, TaskView, after_run,
+    AttemptText, EndedRunView, HunkSummary, ProposalFile, ProposalSummary, ProposalView, RunView, Snapshot, TaskView,
+    after_run,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Returns everything about a root.
 pub fn status(root: &Root) -> StatusResult {
@@ -178,6 +179,11 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
     let link = |link: Link| links::to_uri(&root.path, &link);
     let task = view.task.to_string();
     let comments = comments_by_hunk(root, view);
+    // Of a large proposal every hunk is asked for.
+    let known: HashMap<_, _> = summary.hunks.iter().map(|known| (&known.id, known)).collect();
+    let places: HashMap<_, _> = placed.iter().map(|placed| (&placed.hunk.id, placed)).collect();
+    let shown =
+        |hunk: &Hunk| proposal_hunk(root, view, hunk, known.get(&hunk.id).copied(), places.get(&hunk.id).copied());
     let files = by_risk(root, summary, view).into_iter().map(|file| ProposalFileResult {
         path: file.path.clone(),
         old_path: file.old_path.clone(),
@@ -185,8 +191,7 @@ pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, pla
         base_uri: link(Link::Base { task: task.clone(), path: file.path.clone() }),
         proposal_uri: link(Link::Proposal { task: task.clone(), path: file.path.clone() }),
         hunks: {
-            let mut hunks: Vec<_> =
-                file.hunks.iter().map(|(hunk, _)| proposal_hunk(root, summary, view, hunk, placed)).collect();
+            let mut hunks: Vec<_> = file.hunks.iter().map(|(hunk, _)| shown(hunk)).collect();
             for (shown, (hunk, _)) in hunks.iter_mut().zip(&file.hunks) {
                 let beside = comments.get(&Some(&hunk.id));
                 shown.comments = beside.into_iter().flatten().map(|comment| comment.text.clone()).collect();
@@ -253,13 +258,11 @@ fn comment(comment: &Comment) -> CommentStatus {
 
 fn proposal_hunk(
     root: &Root,
-    summary: &ProposalSummary,
     view: &ProposalView,
     hunk: &Hunk,
-    placed: &[Placed],
+    known: Option<&HunkSummary>,
+    place: Option<&Placed>,
 ) -> ProposalHunk {
-    let known = summary.hunks.iter().find(|known| known.id == hunk.id);
-    let place = placed.iter().find(|placed| placed.hunk.id == hunk.id);
     let lines = place.map_or_else(
         || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),
         |placed| placed.mapped.lines.clone(),
@@ -267,7 +270,7 @@ fn proposal_hunk(
     ProposalHunk {
         id: hunk.id.to_string(),
         kind: kind(hunk.kind).to_owned(),
-        mark: mark(&mark_of(summary, &hunk.id)).to_owned(),
+        mark: mark(&known.map(|known| known.state.clone()).unwrap_or_default()).to_owned(),
         state: place.map(|placed| state(placed.mapped.state).to_owned()),
         start_line: lines.start,
         end_line: lines.end,

@@ -71,27 +71,32 @@ equal(nvim:lua('return vim.fn.getbufline("one.txt", 5)'), { 'tidy one.txt 5' }, 
 nvim:lua('vim.cmd.enew()')
 command('review')
 told('round 2')
-at(nvim, 'one.txt', 20, { 20 })
-nvim:keys(']h]h]h]h')
+-- The file in which something changed comes first.
+at(nvim, 'two.txt', 5, { 5, 20 })
+nvim:keys(']h')
 at(nvim, 'two.txt', 20, { 5, 20 })
 sees('· round 2, changed')
 sees('  short 20')
 nvim:keep_screen('neovim-rounds-second.txt')
 
 -- The rest, one key each; the last one is taken back and decided again.
-command('review')
+nvim:keys('<CR>')
 at(nvim, 'one.txt', 20, { 20 })
 nvim:keys('<CR>')
 at(nvim, 'three.txt', 5, { 5, 20 })
 nvim:keys('<CR><CR>')
-at(nvim, 'two.txt', 5, { 5, 20 })
-nvim:keys('<CR><CR>')
-nvim:wait('nothing that waits', [[return #require('ralph.proposals').pending() == 0 and vim.fn.getline(20) == 'short 20']])
-nvim:keys('u')
-at(nvim, 'two.txt', 20, { 20 })
-equal(nvim:line(20), 'two.txt: line 20', 'what undo brings back')
+at(nvim, 'two.txt', 5, { 5 })
 nvim:keys('<CR>')
-nvim:wait('nothing that waits', [[return #require('ralph.proposals').pending() == 0 and vim.fn.getline(20) == 'short 20']])
+local decided = [[
+  return #require('ralph.proposals').pending() == 0 and vim.fn.getline(5) == 'tidy two.txt 5'
+    and vim.fn.getline(20) == 'short 20'
+]]
+nvim:wait('nothing that waits', decided)
+nvim:keys('u')
+at(nvim, 'two.txt', 5, { 5 })
+equal(nvim:line(5), 'two.txt: line 5', 'what undo brings back')
+nvim:keys('<CR>')
+nvim:wait('nothing that waits', decided)
 told('is decided: ')
 command('! land commit')
 told(' on main')

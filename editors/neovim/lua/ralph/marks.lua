@@ -129,6 +129,9 @@ local function title_of(item)
   if round > 1 then
     table.insert(parts, ('· round %d%s'):format(round, hunk.changed == true and ', changed' or ''))
   end
+  if hunk.again == true then
+    table.insert(parts, '· rejected before')
+  end
   return '  ' .. table.concat(parts, ' ')
 end
 

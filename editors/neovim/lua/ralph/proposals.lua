@@ -88,18 +88,38 @@ local function put(task, record)
   changed(names)
 end
 
+-- Returns the files in the order to look at them, which is the server's when the round begins and stays so: what is decided
+-- meanwhile moves nothing. Also returns the number before that of each file's first hunk, counted by path.
+local function arrange(proposal, before)
+  local same = before and before.proposal.attempt == proposal.attempt and before.proposal.round == proposal.round
+  local rank, numbers, count = {}, {}, 0
+  for index, file in ipairs(proposal.files) do
+    rank[file.path] = same and before.rank[file.path] or index + (same and #proposal.files or 0)
+  end
+  local files = vim.list_extend({}, proposal.files)
+  table.sort(files, function(a, b) return a.path < b.path end)
+  for _, file in ipairs(files) do
+    numbers[file.path] = count
+    count = count + #file.hunks
+  end
+  table.sort(files, function(a, b) return rank[a.path] < rank[b.path] end)
+  return files, rank, numbers
+end
+
 -- Makes items of a proposal. `ticks` has the state of each open document when it was asked for: places are exact where
 -- nobody typed since.
 local function record_of(proposal, ticks)
   local before = known[proposal.task]
-  local record = { proposal = proposal, items = {}, by_id = {} }
-  for _, file in ipairs(proposal.files) do
+  local files, rank, numbers = arrange(proposal, before)
+  local record = { proposal = proposal, items = {}, by_id = {}, rank = rank }
+  for _, file in ipairs(files) do
     local name = name_of_file(file)
     local buffer = ticks[name] and ticks[name].buffer
     local exact = buffer and vim.api.nvim_buf_is_loaded(buffer)
       and vim.api.nvim_buf_get_changedtick(buffer) == ticks[name].tick or false
-    for _, hunk in ipairs(file.hunks) do
-      local item = { proposal = proposal, file = file, hunk = hunk, name = name, number = #record.items + 1, exact = exact }
+    for index, hunk in ipairs(file.hunks) do
+      local number = numbers[file.path] + index
+      local item = { proposal = proposal, file = file, hunk = hunk, name = name, number = number, exact = exact }
       local earlier = before and before.by_id[hunk.id]
       if earlier and earlier.deciding then
         -- What was decided meanwhile is still on its way.
@@ -329,35 +349,8 @@ function M.reopen(items)
   changed(names_of(items))
 end
 
-local function is_risky(item)
-  return not null(item.hunk.weakensTest) or not null(item.hunk.findings) and #item.hunk.findings > 0
-end
-
--- The pending items of a task, files with what deserves a second look first.
-local function pending_of(record)
-  local files, rank = {}, {}
-  for _, item in ipairs(record.items) do
-    if M.is_pending(item.hunk) then
-      local path = item.file.path
-      if not rank[path] then
-        rank[path] = { number = item.number, risky = false, items = {} }
-        table.insert(files, rank[path])
-      end
-      rank[path].risky = rank[path].risky or is_risky(item)
-      table.insert(rank[path].items, item)
-    end
-  end
-  table.sort(files, function(a, b)
-    if a.risky ~= b.risky then
-      return a.risky
-    end
-    return a.number < b.number
-  end)
-  return files
-end
-
---- Returns the pending hunks of all tasks in the order to review them: by task, file and place; within a task, files with
---- hunks that deserve a second look come first.
+--- Returns the pending hunks of all tasks in the order to review them: by task, by file with those that need to be looked
+--- at most first, and by place.
 ---@return { proposal: table, file: table, hunk: table, number: integer }[]
 function M.pending()
   if pending_cache then
@@ -368,9 +361,7 @@ function M.pending()
     local record = known[task]
     if record and not seen[task] then
       seen[task] = true
-      for _, file in ipairs(pending_of(record)) do
-        vim.list_extend(found, file.items)
-      end
+      vim.list_extend(found, vim.tbl_filter(function(item) return M.is_pending(item.hunk) end, record.items))
     end
   end
   vim.tbl_map(add, order)
