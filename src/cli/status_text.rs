@@ -6,7 +6,7 @@ use crate::domain::chain::Reach;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Mark, RunEndReason, UnionReport};
 use crate::domain::queue::LiveState;
-use crate::protocol::engine_api::{HunkSummary, Snapshot, TaskView};
+use crate::protocol::engine_api::{HunkSummary, ProposalSummary, Snapshot, TaskView};
 use std::fmt::Write;
 
 /// Longest id and title shown in a table, in characters.
@@ -213,8 +213,14 @@ pub fn next_command(snapshot: &Snapshot) -> String {
     if let Some(view) = snapshot.tasks.iter().find(pending) {
         return format!("ralph-sidecar review {}", quoted(&view.task.id.0));
     }
-    if let Some(task) = find(LiveState::Review) {
-        return format!("ralph-sidecar send-back {task}, or drop {task}", task = quoted(&task.0));
+    if let Some(view) = snapshot.tasks.iter().find(|view| view.state == LiveState::Review) {
+        let accepted = |proposal: &ProposalSummary| proposal.hunks.iter().any(|hunk| hunk.state == Mark::Accepted);
+        let task = quoted(&view.task.id.0);
+        let without = match view.proposal.as_ref().is_some_and(accepted) {
+            true => format!("accept {task} --only-accepted"),
+            false => format!("drop {task}"),
+        };
+        return format!("ralph-sidecar send-back {task}, or {without}");
     }
     if snapshot.run.as_ref().is_some_and(|run| run.waiting_why.is_some()) {
         return "ralph-sidecar resume, to try now".to_owned();
@@ -243,4 +249,31 @@ pub fn next_command(snapshot: &Snapshot) -> String {
 /// Returns the text as a shell takes it back.
 pub fn quoted(text: &str) -> String {
     shlex::try_quote(&clean(text)).map_or_else(|_| "TASK".to_owned(), std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+
+    #[test]
+    fn what_was_accepted_is_kept_rather_than_dropped() {
+        let mut snapshot = samples::snapshot();
+        snapshot.decisions.clear();
+        for (states, next) in [
+            ([Mark::Pending, Mark::Accepted], "ralph-sidecar review add-greeting"),
+            (
+                [Mark::Rejected { why: None }, Mark::Accepted],
+                "ralph-sidecar send-back add-greeting, or accept add-greeting --only-accepted",
+            ),
+            (
+                [Mark::Rejected { why: None }, Mark::Rejected { why: None }],
+                "ralph-sidecar send-back add-greeting, or drop add-greeting",
+            ),
+        ] {
+            let hunks = &mut snapshot.tasks[0].proposal.as_mut().expect("a proposal").hunks;
+            hunks.iter_mut().zip(states).for_each(|(hunk, state)| hunk.state = state);
+            assert_eq!(next_command(&snapshot), next);
+        }
+    }
 }
