@@ -33,6 +33,8 @@ fn start(client: &str) -> (Fake, Editor) {
     }
     editor.client.ignore("ralph/proposalChanged");
     editor.open(".ralph/queue.json");
+    // Answered once the engine and the proposal are known, which actions and lenses do not wait for.
+    editor.client.request("ralph/proposal", json!({ "task": "t3" }));
     (fake, editor)
 }
 
