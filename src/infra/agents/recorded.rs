@@ -5,15 +5,6 @@ use std::path::{Path, PathBuf};
 
 /// Scenarios that end regularly, with a report.
 const REGULAR: [&str; 3] = ["mcp", "reports", "write"];
-/// Bytes of the longest line that is cut at every byte: the work grows with the square of the length.
-const WHOLE: usize = 1500;
-/// Bytes at either end of a longer line at each of which it is cut.
-const ENDS: usize = 64;
-/// Between them it is cut at every so manyth byte.
-const STRIDE: usize = 61;
-/// Set to have every line cut at every byte, which takes minutes.
-const FULL: &str = "RALPH_TEST_FULL";
-
 /// One turn of a real agent.
 pub struct Recording {
     pub name: String,
@@ -45,10 +36,7 @@ fn outcome(cell: &Value) -> Option<Option<String>> {
     (!rest.contains("our limit")).then(|| Some(outcome.to_owned()).filter(|outcome| outcome != "incomplete"))
 }
 
-/// Returns where a line is cut: at every byte, in a long one near its ends, and here and there between; never inside a
-/// character.
+/// Returns where a line is cut: at every byte, never inside a character.
 pub fn cuts(line: &str) -> impl Iterator<Item = usize> {
-    let whole = line.len() <= WHOLE || std::env::var_os(FULL).is_some();
-    let at = move |cut: &usize| whole || *cut < ENDS || line.len() - cut <= ENDS || cut.is_multiple_of(STRIDE);
-    (0..line.len()).filter(at).filter(|cut| line.is_char_boundary(*cut))
+    (0..line.len()).filter(|cut| line.is_char_boundary(*cut))
 }
