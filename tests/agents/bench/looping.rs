@@ -159,7 +159,9 @@ pub fn waits(subject: &'static Subject, told: bool) {
         printed.push('\n');
         if line.contains("waits for worker until") && !std::mem::replace(&mut resumed, true) {
             assert!(line.contains("rate limited"), "{line}");
-            let until = line.split("until ").nth(1).and_then(|rest| rest.get(..5)).expect("a time");
+            // The day of the week comes before the time when that is tomorrow's.
+            let until = line.split("until ").nth(1).and_then(|rest| rest.split(" (").next()).expect("a time");
+            let until = until.split(' ').next_back().expect("a time");
             if told {
                 assert_eq!(minutes_from_now(until), i64::try_from(QUOTA_SECONDS / 60).expect("minutes"), "{line}");
             }
