@@ -2,10 +2,11 @@
 
 use super::context::{Context, ids};
 use super::error::data;
+use super::interrupts::interrupts;
 use super::output;
 use super::style::{clean, count};
 use crate::domain::landing::LandTo;
-use crate::engine::handle::unexpected;
+use crate::engine::handle::{Handle, unexpected};
 use crate::protocol::engine_api::{ApiError, Command, LandReply, LandRequest, Reply, UndoReply};
 use clap::Args;
 
@@ -30,6 +31,9 @@ pub struct LandArgs {
     /// Take the newest landing back instead; the files stay as they are.
     #[arg(long, conflicts_with_all = ["tasks", "to", "message"])]
     pub undo: bool,
+    /// End the landing that is on, with its hooks; Ctrl-C where it was started does the same.
+    #[arg(long, conflicts_with_all = ["tasks", "to", "message", "undo"])]
+    pub stop: bool,
 }
 
 /// Runs the command.
@@ -39,6 +43,11 @@ pub struct LandArgs {
 /// What keeps it from being right, with the next step; `Data` when some of what was to be written does not fit.
 pub async fn run(context: &Context, args: LandArgs) -> Result<(), ApiError> {
     let handle = context.connect().await?;
+    if args.stop {
+        handle.tell(Command::StopLanding).await?;
+        output::line("the landing ends; where it was started it says how");
+        return Ok(());
+    }
     if args.undo {
         let undone = undone(handle.call(Command::UndoLanding).await?)?;
         output::line(&clean(&undone.words()));
@@ -52,16 +61,33 @@ pub async fn run(context: &Context, args: LandArgs) -> Result<(), ApiError> {
     };
     let request =
         LandRequest { tasks: ids(&args.tasks), to, message: args.message, branch: args.branch, layers: Vec::new() };
-    let reply = match handle.call(Command::Land(request)).await? {
-        Reply::Landed(reply) => reply,
-        other => return Err(unexpected(&other)),
-    };
+    let reply = land(&handle, request).await?;
     output::out(&landed_text(&reply));
     if reply.conflicts.is_empty() {
         return Ok(());
     }
     let number = count(reply.conflicts.len(), "change does", "changes do");
     Err(data(format!("failed to write all that is accepted: {number} not fit the files as they are now")))
+}
+
+/// Lands, and ends that when the person presses Ctrl-C.
+async fn land(handle: &Handle, request: LandRequest) -> Result<LandReply, ApiError> {
+    let mut presses = interrupts()?;
+    let landing = handle.call(Command::Land(request));
+    tokio::pin!(landing);
+    loop {
+        tokio::select! {
+            reply = &mut landing => return match reply? {
+                Reply::Landed(reply) => Ok(reply),
+                other => Err(unexpected(&other)),
+            },
+            Some(()) = presses.recv() => {
+                output::err("stopping the landing\n");
+                // One that has just ended needs no stopping.
+                let _ = handle.tell(Command::StopLanding).await;
+            }
+        }
+    }
 }
 
 /// Renders what landing did, one thing per line.

@@ -4,7 +4,7 @@
 use super::context::{Context, Done, InputError, Message, QueueReading, SAVED_FILE};
 use super::handle::{Engine, Handle};
 use super::ports::{Journal, PortResult, QueueEdit, QueueRead, World};
-use super::{attempt, commands, planner, view};
+use super::{attempt, commands, landing, planner, view};
 use crate::domain::chain;
 use crate::domain::event::AttemptId;
 use crate::domain::inbox::{InboxKind, InboxMessage};
@@ -65,6 +65,7 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
         base_cache: Arc::default(),
         check_slot: Arc::default(),
         writes: Arc::default(),
+        landings: Arc::default(),
         planning: Arc::default(),
         plans: Arc::default(),
         stops: Arc::default(),
@@ -147,6 +148,7 @@ impl Actor {
         for effect in pending_effects(&self.state) {
             self.carry_out(effect);
         }
+        self.take_up_landing().await;
         let reading = self.context.reading(false).await;
         self.queue_read(reading, None);
         match self.context.world.settings.trusted().await {
@@ -155,6 +157,27 @@ impl Actor {
         }
         // A run without an attempt goes on by itself.
         self.input(Input::Tick, None);
+    }
+
+    /// Writes down the landing whose commit was made when the engine before this one died.
+    async fn take_up_landing(&mut self) {
+        match self.context.world.workshop.left_landing().await {
+            Ok(None) => {}
+            Ok(Some(landing)) => {
+                let (done, durable) = oneshot::channel();
+                self.input(Input::Landed { landing }, Some(done));
+                let context = self.context.clone();
+                tokio::spawn(async move {
+                    if let Ok(Ok(())) = durable.await {
+                        landing::known(&context).await;
+                    }
+                });
+            }
+            Err(error) => {
+                self.context.notice(true, format!("failed to {error}; a landing may be in git and not known here"));
+                tracing::error!(%error, "a landing was not taken up");
+            }
+        }
     }
 
     fn handle(&mut self, message: Message) {
@@ -431,6 +454,7 @@ fn is_ours(input: &Input) -> bool {
             | Input::ReviewGiven { .. }
             | Input::Ended { .. }
             | Input::Moved { .. }
+            | Input::Landed { .. }
             | Input::UnionChecked { .. }
             | Input::FoundOnDisk { .. }
             | Input::QueueRead { .. }

@@ -25,7 +25,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         Command::Start(request) => start(context, request).await,
         Command::Pause => ask(context, Input::Pause).await,
         Command::Resume => ask(context, Input::Resume).await,
-        Command::Stop { kill } => ask(context, Input::Stop { kill }).await,
+        Command::Stop { kill } => stop(context, kill).await,
         Command::Cancel { task } => ask(context, Input::Cancel { task }).await,
         Command::Retry { task, clean } => ask(context, Input::Retry { task, clean }).await,
         Command::Steer { task, text } => ask(context, Input::Steer { task, text }).await,
@@ -73,6 +73,13 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
         }
         Command::DropComment { task, id } => ask(context, Input::DropComment { task, id }).await,
         Command::Land(request) => landing::land(context, request).await.map(Reply::Landed),
+        Command::StopLanding => {
+            if context.landings.stop() {
+                return Ok(Reply::Done);
+            }
+            Err(ApiError::new(ErrorKind::Usage, "no landing is on")
+                .with_hint("`ralph-sidecar land --undo` takes back one that was made"))
+        }
         Command::Undo => landing::undo(context, false).await.map(Reply::Undone),
         Command::UndoLanding => landing::undo(context, true).await.map(Reply::Undone),
         Command::Saved { paths } => saved(context, paths).await,
@@ -107,6 +114,14 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
 pub(super) async fn ask(context: &Context, input: Input) -> Result<Reply, ApiError> {
     context.ask(input).await?;
     Ok(Reply::Done)
+}
+
+/// Stops the run; without one, the landing that is on.
+async fn stop(context: &Context, kill: bool) -> Result<Reply, ApiError> {
+    if state(context).await?.run.is_none() && context.landings.stop() {
+        return Ok(Reply::Done);
+    }
+    ask(context, Input::Stop { kill }).await
 }
 
 pub(super) async fn state(context: &Context) -> Result<State, ApiError> {

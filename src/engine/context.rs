@@ -87,6 +87,8 @@ pub struct Context {
     pub check_slot: Arc<tokio::sync::Mutex<()>>,
     /// Held by whoever writes into the checkout.
     pub writes: Arc<tokio::sync::Mutex<()>>,
+    /// The landing that is on.
+    pub(super) landings: Arc<super::landing::Landings>,
     /// Held by the planner that is on.
     pub planning: Arc<tokio::sync::Mutex<()>>,
     pub plans: Arc<planner::Plans>,

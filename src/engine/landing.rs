@@ -11,10 +11,62 @@ use crate::domain::state::{Proposal, Record, State};
 use crate::domain::task::TaskId;
 use crate::protocol::config::{Config, LandSettings, Layer, Settings};
 use crate::protocol::engine_api::{AcceptReply, ApiError, ErrorKind, LandReply, LandRequest, UndoReply};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The landing that is on. Hooks may make it long, so nothing waits for it: a second one is refused, and accepting goes
+/// on beside it.
+#[derive(Default)]
+pub(super) struct Landings(Mutex<Option<watch::Sender<bool>>>);
+
+/// The right to land or take back, until it is dropped.
+struct Turn<'a> {
+    landings: &'a Landings,
+    stop: watch::Receiver<bool>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.landings.on() = None;
+    }
+}
+
+impl Landings {
+    fn on(&self) -> MutexGuard<'_, Option<watch::Sender<bool>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the turn.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` while another has it.
+    fn begin(&self) -> Result<Turn<'_>, ApiError> {
+        let mut on = self.on();
+        if on.is_some() {
+            return Err(ApiError::new(ErrorKind::Busy, "a landing is on, with the hooks of the repository")
+                .with_hint("wait until it ends, or end it: `ralph-sidecar land --stop`"));
+        }
+        let (stopper, stop) = watch::channel(false);
+        *on = Some(stopper);
+        Ok(Turn { landings: self, stop })
+    }
+
+    /// Has the landing that is on end; tells whether there is one.
+    pub(super) fn stop(&self) -> bool {
+        self.on().as_ref().is_some_and(|stopper| {
+            stopper.send_replace(true);
+            true
+        })
+    }
+}
 
 /// Lands accepted work.
 pub(super) async fn land(context: &Context, request: LandRequest) -> Result<LandReply, ApiError> {
-    let _one_at_a_time = context.writes.lock().await;
+    let turn = context.landings.begin()?;
+    // Whoever ends the engine waits for it.
+    let _order = context.world.runs.order();
     let settings = settings(context, &request.layers).await?;
     let current = state(context).await?;
     for task in &request.tasks {
@@ -23,9 +75,12 @@ pub(super) async fn land(context: &Context, request: LandRequest) -> Result<Land
         }
     }
     match request.to.unwrap_or(settings.to.to_domain()) {
-        LandTo::Tree => into_files(context, &current, &request.tasks).await,
-        LandTo::Commit => into_git(context, &current, request, &settings, false).await,
-        LandTo::Branch => into_git(context, &current, request, &settings, true).await,
+        LandTo::Tree => {
+            let _one_at_a_time = context.writes.lock().await;
+            into_files(context, &current, &request.tasks).await
+        }
+        LandTo::Commit => into_git(context, &current, request, &settings, (false, turn.stop.clone())).await,
+        LandTo::Branch => into_git(context, &current, request, &settings, (true, turn.stop.clone())).await,
     }
 }
 
@@ -89,7 +144,7 @@ async fn into_git(
     current: &State,
     request: LandRequest,
     settings: &LandSettings,
-    on_branch: bool,
+    (on_branch, stop): (bool, watch::Receiver<bool>),
 ) -> Result<LandReply, ApiError> {
     for task in &request.tasks {
         landing::landable(current.record(task)).map_err(|why| not_landable(task, &why))?;
@@ -116,9 +171,11 @@ async fn into_git(
         message: request.message.unwrap_or_else(|| settings.message.clone()),
         strict,
         ours: ours.map(|landed| landed.commit.clone()).collect(),
+        limit: Duration::from_secs(settings.timeout_seconds.max(1)),
     };
-    let outcome = context.world.workshop.land(order).await.map_err(from_port)?;
+    let outcome = context.world.workshop.land(order, stop).await.map_err(from_port)?;
     context.ask(Input::Landed { landing: outcome.landing.clone() }).await?;
+    known(context).await;
     let landing = outcome.landing;
     Ok(LandReply {
         to: landing.to,
@@ -129,6 +186,14 @@ async fn into_git(
         left_out: outcome.left_out,
         conflicts: Vec::new(),
     })
+}
+
+/// Lets go of what would be taken up after a crash: the journal has the landing.
+pub(super) async fn known(context: &Context) {
+    if let Err(error) = context.world.workshop.landing_known().await {
+        // It is looked at once more by the next engine, and counts once.
+        tracing::warn!(%error, "the landing is known, and kept as if it were not");
+    }
 }
 
 fn part(current: &State, task: &TaskId) -> Option<LandPart> {
@@ -184,6 +249,7 @@ pub(super) async fn reject(
 
 /// Takes back the newest accept, rejection or landing; with `landing`, only a landing.
 pub(super) async fn undo(context: &Context, landing: bool) -> Result<UndoReply, ApiError> {
+    let _turn = context.landings.begin()?;
     let _one_at_a_time = context.writes.lock().await;
     loop {
         match context.world.workshop.take_back(landing).await.map_err(from_port)? {

@@ -7,6 +7,7 @@ pub use landing::{LandOrder, LandOutcome, LandPart, TakenBack};
 use crate::domain::event::Event;
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::inbox::InboxMessage;
+use crate::domain::landing::Landing;
 use crate::domain::report::Report;
 use crate::domain::task::{Goal, Status, Task, TaskId};
 use crate::protocol::config::{AgentConfig, Config, Layer, StopStep};
@@ -330,12 +331,20 @@ pub trait Workshop: Send + Sync {
     /// Returns which of the accepted hunks of base..head are in the checkout's files now.
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>>;
 
-    /// Makes a commit of the accepted text of tasks, and of nothing else; hooks of the repository may make it long.
+    /// Makes a commit of the accepted text of tasks, and of nothing else. Hooks of the repository may make it long: they
+    /// are ended at the order's limit, and when `stop` holds `true`.
     ///
     /// # Errors
     ///
     /// What keeps it from being right, with the next step; then nothing has changed.
-    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome>;
+    async fn land(&self, order: LandOrder, stop: watch::Receiver<bool>) -> PortResult<LandOutcome>;
+
+    /// Ends the landing that an engine before this one was at, and returns it where its commit was made. It comes again
+    /// until it is known.
+    async fn left_landing(&self) -> PortResult<Option<Landing>>;
+
+    /// The journal has what `land` or `left_landing` returned last.
+    async fn landing_known(&self) -> PortResult<()>;
 
     /// Keeps a rejection among what `take_back` takes back.
     async fn keep_rejection(&self, task: &TaskId, hunks: Vec<HunkId>) -> PortResult<()>;

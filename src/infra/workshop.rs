@@ -11,6 +11,7 @@ use super::repository::{FileChange, MergeOutcome, Repository, RepositoryError, S
 use super::slots::{Slot, SlotError, Slots};
 use crate::domain::event::Mark;
 use crate::domain::hunks::{FileChangeTexts, FileVersion, HunkId, file_hunks, read_version};
+use crate::domain::landing::Landing;
 use crate::domain::task::TaskId;
 use crate::engine::ports::{
     LandOrder, LandOutcome, Merge, OutsideChange, OutsideState, PortError, PortResult, SlotWork, StartPoint, TakenBack,
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The lockfiles that decide whether `setup` runs again.
 const LOCKFILES: [&str; 13] = [
@@ -356,8 +358,16 @@ impl Workshop for GitWorkshop {
         self.blocking(move |inside| landing::on_disk(inside, &inside.changes(&base, &head)?, &accepted)).await
     }
 
-    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome> {
-        self.blocking(move |inside| commit::land(inside, &order)).await
+    async fn land(&self, order: LandOrder, stop: watch::Receiver<bool>) -> PortResult<LandOutcome> {
+        self.blocking(move |inside| commit::land(inside, &order, stop)).await
+    }
+
+    async fn left_landing(&self) -> PortResult<Option<Landing>> {
+        self.blocking(commit::take_up).await
+    }
+
+    async fn landing_known(&self) -> PortResult<()> {
+        self.blocking(commit::forget).await
     }
 
     async fn keep_rejection(&self, task: &TaskId, hunks: Vec<HunkId>) -> PortResult<()> {

@@ -205,6 +205,8 @@ pub enum Command {
     },
     /// Lands accepted work; replies `Landed`. Hooks of the repository may make it long.
     Land(LandRequest),
+    /// Ends the landing that is on, whose `Land` then fails.
+    StopLanding,
     /// Takes back the newest of what the engine wrote for an accept, a rejection and a landing; replies `Undone`.
     Undo,
     /// Takes back the newest landing, when nothing newer can be taken back; replies `Undone`.

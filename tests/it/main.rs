@@ -10,6 +10,7 @@ mod fence;
 mod front_ends;
 mod init;
 mod landing;
+mod landing_held;
 mod launch;
 mod layers;
 mod liars;

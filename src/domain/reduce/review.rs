@@ -233,7 +233,10 @@ impl Next {
 
     /// The commit exists, whatever happened to its tasks meanwhile; it counts for those that are still done.
     pub(super) fn landed(&mut self, mut landing: Landing) {
-        landing.tasks.retain(|task| self.state.record(task).is_some_and(|record| record.done));
+        let is_new = |record: &Record| record.landed.as_ref().is_none_or(|landed| landed.commit != landing.commit);
+        let counts = |task: &TaskId| self.state.record(task).is_some_and(|record| record.done && is_new(record));
+        let tasks = landing.tasks.iter().filter(|task| counts(task)).cloned().collect();
+        landing.tasks = tasks;
         if !landing.tasks.is_empty() {
             self.emit(Event::Landed { landing, at_ms: self.now_ms });
         }

@@ -4,6 +4,7 @@ use crate::domain::hunks::HunkId;
 use crate::domain::landing::{AcceptedPart, LandWords, Landing};
 use crate::domain::task::TaskId;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What was accepted of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct LandOrder {
     pub strict: bool,
     /// Commits that were landed before: a branch that ends in one is ours.
     pub ours: BTreeSet<String>,
+    /// How long hooks and signing may take before they are ended.
+    pub limit: Duration,
 }
 
 /// A commit that was made.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// What an agent does in one turn.
 pub struct Played {
@@ -69,6 +69,10 @@ pub struct Shared {
     now: AtomicI64,
     /// A process that was started before this engine can be taken over.
     pub adoptable: AtomicBool,
+    /// A landing goes on until it is stopped.
+    pub hooks_hang: AtomicBool,
+    /// A commit that was made and that the journal may not have.
+    pub left_landing: Mutex<Option<Landing>>,
 }
 
 impl Shared {
@@ -309,13 +313,29 @@ impl Workshop for Port {
         Ok(accepted)
     }
 
-    async fn land(&self, order: LandOrder) -> PortResult<LandOutcome> {
+    async fn land(&self, order: LandOrder, mut stop: watch::Receiver<bool>) -> PortResult<LandOutcome> {
         self.0.call("land", &order.message)?;
+        if self.0.hooks_hang.load(Ordering::SeqCst) {
+            let _ = stop.wait_for(|stop| *stop).await;
+            return Err(PortError::new("land: it was stopped"));
+        }
         let tasks = order.parts.into_iter().map(|part| part.task).collect();
         let (commit, previous) = ("landed".to_owned(), Some("head".to_owned()));
         let branch = order.branch.unwrap_or_else(|| "main".to_owned());
         let landing = Landing { tasks, to: LandTo::Commit, commit, previous, branch };
+        *self.0.left_landing.lock().expect("landing") = Some(landing.clone());
         Ok(LandOutcome { landing, paths: vec!["f".into()], left_out: Vec::new() })
+    }
+
+    async fn left_landing(&self) -> PortResult<Option<Landing>> {
+        self.0.call("left landing", "")?;
+        Ok(self.0.left_landing.lock().expect("landing").clone())
+    }
+
+    async fn landing_known(&self) -> PortResult<()> {
+        self.0.call("landing known", "")?;
+        *self.0.left_landing.lock().expect("landing") = None;
+        Ok(())
     }
 
     async fn keep_rejection(&self, _task: &TaskId, _hunks: Vec<HunkId>) -> PortResult<()> {

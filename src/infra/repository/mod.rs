@@ -140,6 +140,15 @@ impl Repository {
         }
     }
 
+    /// Returns what a branch's log says about the commit, in git's words; none when the log does not have it.
+    pub fn deed(&self, branch: &str, commit: &str) -> Result<Option<String>, RepositoryError> {
+        let handle = self.handle()?;
+        let failed = |error| RepositoryError::git(format!("read the log of {branch}"))(error);
+        let log = handle.reflog(&format!("refs/heads/{branch}")).map_err(failed)?;
+        let of_it = log.iter().find(|entry| entry.id_new().to_string() == commit);
+        Ok(of_it.map(|entry| String::from_utf8_lossy(entry.message_bytes().unwrap_or_default()).into_owned()))
+    }
+
     /// Returns the `git` program, if there is one.
     pub(in crate::infra) fn git_program(&self) -> Option<&Path> {
         self.needs.git.as_deref()

@@ -10,6 +10,7 @@ use crate::infra::checkout::{self, ApplyError, CheckoutEdit, FileMode, FileState
 use crate::infra::durable::atomic_write;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// How many things can be taken back, one after the other.
 const KEPT: usize = 50;
@@ -17,6 +18,8 @@ const KEPT: usize = 50;
 /// A folder of numbered files, one per thing that was done.
 pub(super) struct UndoLog {
     folder: PathBuf,
+    /// Held while a number is taken: an accept and a landing may end at the same time.
+    numbering: Mutex<()>,
 }
 
 /// What was done. Written by an older version, an accept has its hunks and edits beside `files`, as one file.
@@ -122,7 +125,15 @@ impl Entry {
 
 impl UndoLog {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, numbering: Mutex::default() }
+    }
+
+    /// Tells whether this landing can be taken back.
+    pub(super) fn has_landing(&self, commit: &str) -> bool {
+        let read = |number: &u64| std::fs::read(self.path(*number)).ok();
+        let entry = |number: &u64| serde_json::from_slice::<Entry>(&read(number)?).ok();
+        let of_it = |entry: Entry| entry.landing.is_some_and(|record| record.landing.commit == commit);
+        self.numbers().iter().rev().filter_map(entry).any(of_it)
     }
 
     /// Returns the numbers of the entries, oldest first.
@@ -140,6 +151,7 @@ impl UndoLog {
 
     /// Keeps what takes something back.
     pub(super) fn keep(&self, entry: &Entry) -> PortResult<()> {
+        let _one_at_a_time = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = self.numbers();
         let number = numbers.last().map_or(1, |last| last + 1);
         let bytes =

@@ -18,6 +18,10 @@ pub struct LandConfig {
     /// Name of the branch: `{id}` and `{title}` are filled in; `ralph/{id}` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// How long the hooks and the signing of a commit may take before they are ended, in seconds; 600 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u64>,
 }
 
 impl LandConfig {
@@ -57,11 +61,17 @@ pub struct LandSettings {
     pub to: LandTo,
     pub message: String,
     pub branch: String,
+    pub timeout_seconds: u64,
 }
 
 impl Default for LandSettings {
     fn default() -> Self {
-        Self { to: LandTo::default(), message: "{title}\n\n{summary}".to_owned(), branch: "ralph/{id}".to_owned() }
+        Self {
+            to: LandTo::default(),
+            message: "{title}\n\n{summary}".to_owned(),
+            branch: "ralph/{id}".to_owned(),
+            timeout_seconds: 600,
+        }
     }
 }
 

@@ -157,6 +157,7 @@ impl Settings {
             "land.to",
             "land.message",
             "land.branch",
+            "land.timeout_seconds",
             "notify",
             "limits.attempts",
             "limits.attempt_seconds",
@@ -225,6 +226,7 @@ impl Settings {
         set.value("land.to", &mut self.land.to, config.land.to);
         set.value("land.message", &mut self.land.message, config.land.message.clone());
         set.value("land.branch", &mut self.land.branch, config.land.branch.clone());
+        set.value("land.timeout_seconds", &mut self.land.timeout_seconds, config.land.timeout_seconds);
         set.value("notify", &mut self.notify, config.notify);
         let (limits, new) = (&mut self.limits, &config.limits);
         set.value("limits.attempts", &mut limits.attempts, new.attempts);

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// How long another git command is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Stands for the object of an entry that goes.
+const NONE: &str = "0000000000000000000000000000000000000000";
 
 /// An entry that changes; absent where there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,16 @@ impl Entries {
 pub(super) struct Staged(BTreeMap<String, IndexChange>);
 
 impl Staged {
+    /// Makes it of what [`Self::list`] returned.
+    pub(super) fn of(changes: Vec<IndexChange>) -> Self {
+        Self(changes.into_iter().map(|change| (change.path.clone(), change)).collect())
+    }
+
+    /// Returns it as a list, to be kept.
+    pub(super) fn list(&self) -> Vec<IndexChange> {
+        self.0.values().cloned().collect()
+    }
+
     /// Puts the accepted hunks into what is staged as well, so that the commit does not show there as taken back.
     ///
     /// # Errors
@@ -97,11 +109,10 @@ impl Staged {
         Ok(Self(own))
     }
 
-    /// Lets the user's index follow from one commit to the next, and returns what changed in it.
-    pub(super) fn follow(
+    /// Returns what lets the user's index follow from one commit to the next.
+    pub(super) fn changes(
         mut self,
         inside: &Inside,
-        git: &UserGit<'_>,
         from: &str,
         to: &str,
         paths: &[String],
@@ -114,8 +125,18 @@ impl Staged {
                 None => IndexChange { path: path.clone(), before: entry(from)?, after: entry(to)? },
             });
         }
-        change(inside, git, &changes)
+        Ok(changes)
     }
+}
+
+/// As [`change`], where some of it may have been done before; what is there already counts as changed by this.
+pub(super) fn bring_up(inside: &Inside, git: &UserGit<'_>, changes: &[IndexChange]) -> PortResult<Vec<IndexChange>> {
+    let there = Entries::read(inside, git, None)?;
+    let is_there = |change: &&IndexChange| there.known.get(&change.path) == change.after.as_ref();
+    let (mut done, rest): (Vec<IndexChange>, Vec<IndexChange>) =
+        changes.iter().cloned().partition(|change| is_there(&change));
+    done.extend(change(inside, git, &rest)?);
+    Ok(done)
 }
 
 /// Changes the entries that are as `before` says, all at once, and returns those; others are left as they are.
@@ -144,7 +165,7 @@ pub(super) fn change(inside: &Inside, git: &UserGit<'_>, changes: &[IndexChange]
         for change in fitting.iter().filter(|change| change.after.is_none() == gone) {
             let (mode, id) = match &change.after {
                 Some(entry) => (entry.mode, entry.id.clone()),
-                None => (0, "0".repeat(40)),
+                None => (0, NONE.to_owned()),
             };
             lines.extend_from_slice(format!("{mode:o} {id}\t{}\0", change.path).as_bytes());
         }

@@ -1,41 +1,55 @@
 //! Accepted work as a commit, made by the user's own `git` so that their hooks, signing and identity count.
 //!
-//! In reading order: `plan` says what a commit holds, `program` runs `git` as the user would, `index` brings the user's
-//! index up to the commit; this file puts them together and takes a landing back.
+//! In reading order: `plan` says what a commit holds, `program` runs `git` as the user would, within the bounds of
+//! `bounded` and with the help of `trace`, `index` brings the user's index up to the commit, `left` finds what an engine
+//! that died had begun; this file puts them together and takes a landing back.
 //!
 //! A commit holds what it stands on and the accepted hunks, nothing else: it is made through an index of our own. Refs
 //! move by compare-and-swap. The working tree is never written.
 
+mod bounded;
 mod index;
+mod left;
 mod plan;
 mod program;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use super::Inside;
 use super::undo::Entry;
 use crate::domain::landing::{LandTo, LandWords, Landing, message, short};
 use crate::engine::ports::{LandOrder, LandOutcome, LandPart, PortError, PortResult};
+use bounded::Patience;
 use index::{IndexChange, Staged};
+use left::{DEED, Left, with_process};
+pub(super) use left::{forget, take_up};
 use plan::Plan;
-use program::UserGit;
+use program::{Uncommitted, UserGit};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use tokio::sync::watch;
 
 /// What takes a landing back.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LandingRecord {
-    landing: Landing,
+    pub(super) landing: Landing,
     /// What the landing changed in the user's index.
     index: Vec<IndexChange>,
 }
 
-/// Makes the commit of an order, on the branch that is checked out or on another.
-pub(super) fn land(inside: &Inside, order: &LandOrder) -> PortResult<LandOutcome> {
-    let git = UserGit::new(inside)?;
-    match &order.branch {
+/// Makes the commit of an order, on the branch that is checked out or on another. Where that fails nothing is left to be
+/// taken up; where it is made, until [`forget`].
+pub(super) fn land(inside: &Inside, order: &LandOrder, stop: watch::Receiver<bool>) -> PortResult<LandOutcome> {
+    let git = UserGit::patient(inside, Patience { limit: order.limit, stop: Some(stop) })?;
+    let landed = match &order.branch {
         None => on_head(inside, &git, order),
         Some(branch) => on_branch(inside, &git, order, branch),
+    };
+    if landed.is_err() {
+        forget(inside)?;
     }
+    landed
 }
 
 fn on_head(inside: &Inside, git: &UserGit<'_>, order: &LandOrder) -> PortResult<LandOutcome> {
@@ -59,7 +73,24 @@ fn on_head(inside: &Inside, git: &UserGit<'_>, order: &LandOrder) -> PortResult<
     if inside.repository.head()?.is_none_or(|now| now.commit != head.commit) {
         return Err(moved());
     }
-    git.commit(&private, &text)?;
+    let left = RefCell::new(Left {
+        tasks: plan.tasks(),
+        to: LandTo::Commit,
+        branch: branch.clone(),
+        parent: head.commit.clone(),
+        previous: Some(head.commit.clone()),
+        tree: tree.clone(),
+        commit: None,
+        staged: index.list(),
+        process: None,
+    });
+    left.borrow().keep(inside)?;
+    let mut problems = Vec::new();
+    match git.commit(&private, &text, DEED, &|process| with_process(inside, &left, process)) {
+        Ok(()) => {}
+        Err(Uncommitted::Ended { message, .. }) if left.borrow().made(inside)?.is_some() => problems.push(message),
+        Err(error) => return Err(unlanded(error)),
+    }
     let commit = match inside.repository.head()? {
         Some(now) if inside.repository.parents_of(&now.commit)? == [head.commit.clone()] => now.commit,
         Some(now) => {
@@ -74,12 +105,26 @@ fn on_head(inside: &Inside, git: &UserGit<'_>, order: &LandOrder) -> PortResult<
         None => return Err(moved()),
     };
     let paths = inside.repository.changed_paths(&head.commit, &commit)?;
-    let (index, problem) = match index.follow(inside, git, &head.commit, &commit, &paths) {
-        Ok(changes) => (changes, None),
-        Err(error) => (Vec::new(), Some(error)),
+    let wanted = index.changes(inside, &head.commit, &commit, &paths);
+    let index = match wanted.and_then(|wanted| index::change(inside, git, &wanted)) {
+        Ok(changes) => changes,
+        Err(error) => {
+            problems.push(format!("ralph failed to {error}"));
+            Vec::new()
+        }
     };
-    let landing = Landing { tasks: plan.tasks(), to: LandTo::Commit, commit, previous: Some(head.commit), branch };
-    keep(inside, order, plan, landing, index, paths, problem)
+    let landing = left.borrow().landing(commit);
+    keep(inside, order, plan, LandingRecord { landing, index }, paths, problems)
+}
+
+/// What was ended before it made a commit has changed nothing.
+fn unlanded(error: Uncommitted) -> PortError {
+    match error {
+        Uncommitted::Refused(error) => error,
+        Uncommitted::Ended { message, hint } => {
+            refused(format!("land: {message}"), &format!("nothing was landed; {hint}"))
+        }
+    }
 }
 
 fn on_branch(inside: &Inside, git: &UserGit<'_>, order: &LandOrder, branch: &str) -> PortResult<LandOutcome> {
@@ -105,13 +150,28 @@ fn on_branch(inside: &Inside, git: &UserGit<'_>, order: &LandOrder, branch: &str
     };
     let plan = Plan::make(inside, order, &parent)?;
     let tree = inside.repository.tree_with(&parent, &plan.entries)?;
-    let commit = git.commit_tree(&tree, &parent, &text_of(order, &plan)?)?;
+    let left = RefCell::new(Left {
+        tasks: plan.tasks(),
+        to: LandTo::Branch,
+        branch: branch.to_owned(),
+        parent: parent.clone(),
+        previous: tip.clone(),
+        tree: tree.clone(),
+        commit: None,
+        staged: Vec::new(),
+        process: None,
+    });
+    let text = text_of(order, &plan)?;
+    let started = |process| with_process(inside, &left, process);
+    let commit = git.commit_tree(&tree, &parent, &text, &started).map_err(unlanded)?;
+    left.borrow_mut().commit = Some(commit.clone());
+    left.borrow().keep(inside)?;
     let about =
-        format!("ralph: land {}", order.parts.iter().map(|part| part.task.0.as_str()).collect::<Vec<_>>().join(", "));
+        format!("{DEED} {}", order.parts.iter().map(|part| part.task.0.as_str()).collect::<Vec<_>>().join(", "));
     git.set_branch(branch, &commit, tip.as_deref(), &about)?;
     let paths = inside.repository.changed_paths(&parent, &commit)?;
-    let landing = Landing { tasks: plan.tasks(), to: LandTo::Branch, commit, previous: tip, branch: branch.to_owned() };
-    keep(inside, order, plan, landing, Vec::new(), paths, None)
+    let landing = left.borrow().landing(commit);
+    keep(inside, order, plan, LandingRecord { landing, index: Vec::new() }, paths, Vec::new())
 }
 
 /// Keeps what takes the landing back, and tells it. The commit is there, so nothing here fails any more.
@@ -119,18 +179,17 @@ fn keep(
     inside: &Inside,
     order: &LandOrder,
     plan: Plan,
-    landing: Landing,
-    index: Vec<IndexChange>,
+    record: LandingRecord,
     paths: Vec<String>,
-    problem: Option<PortError>,
+    mut problems: Vec<String>,
 ) -> PortResult<LandOutcome> {
-    let record = LandingRecord { landing: landing.clone(), index };
+    let landing = record.landing.clone();
     let mut left_out = plan.left_out;
-    let problems = [problem, inside.undo.keep(&Entry::of_landing(record)).err()];
-    for problem in problems.into_iter().flatten() {
+    problems.extend(inside.undo.keep(&Entry::of_landing(record)).err().map(|error| format!("ralph failed to {error}")));
+    for problem in problems {
         tracing::warn!(%problem, tasks = order.parts.len(), "the commit was made, but not all that follows");
         let task = landing.tasks.first().cloned().unwrap_or_else(|| "?".into());
-        left_out.push((task, format!("it is landed, but ralph failed to {problem}")));
+        left_out.push((task, format!("it is landed, but {problem}")));
     }
     Ok(LandOutcome { landing, paths, left_out })
 }
@@ -144,10 +203,16 @@ pub(super) fn undo(inside: &Inside, record: LandingRecord) -> PortResult<Landing
     if let Some(remote) = git.remote_with(&landing.commit)? {
         return Err(refused(format!("undo the landing {name}: it is on {remote} already"), &revert));
     }
-    if inside.repository.branch_tip(&landing.branch)?.as_deref() != Some(landing.commit.as_str()) {
+    let tip = inside.repository.branch_tip(&landing.branch)?;
+    // Off already: by an engine that died then, or by hand.
+    let is_off = tip == landing.previous;
+    if !is_off && tip.as_deref() != Some(landing.commit.as_str()) {
         return Err(refused(format!("undo the landing {name}: {} has moved on since", landing.branch), &revert));
     }
     let reason = format!("ralph: undo landing {name}");
+    if landing.to == LandTo::Branch && is_off {
+        return Ok(landing);
+    }
     if landing.to == LandTo::Branch {
         if let Some(place) = git.checked_out(&landing.branch)? {
             return Err(refused(
@@ -165,7 +230,9 @@ pub(super) fn undo(inside: &Inside, record: LandingRecord) -> PortResult<Landing
         let hint = format!("`git switch {}` first, or {revert}", landing.branch);
         return Err(refused(format!("undo the landing {name}: {} is not checked out here", landing.branch), &hint));
     }
-    git.move_branch(&landing.branch, landing.previous.as_deref(), &landing.commit, &reason)?;
+    if !is_off {
+        git.move_branch(&landing.branch, landing.previous.as_deref(), &landing.commit, &reason)?;
+    }
     index::change(inside, &git, &index.iter().map(IndexChange::reversed).collect::<Vec<_>>())?;
     Ok(landing)
 }

@@ -133,8 +133,10 @@ proptest! {
         let part = LandPart { task: "t".into(), rounds: vec![AcceptedPart { base: start, head, accepted: accepted.clone() }], words };
         let order = LandOrder {
             parts: vec![part], branch: None, message: "{title}".to_owned(), strict: true, ours: BTreeSet::new(),
+            limit: std::time::Duration::from_secs(600),
         };
-        match land(inside, &order) {
+        let (_stopper, stop) = watch::channel(false);
+        match land(inside, &order, stop) {
             Err(error) => {
                 prop_assert!(error.data && error.hint.is_some(), "{error:?}");
                 prop_assert_eq!(place.everything(), before);
