@@ -13,7 +13,9 @@ use crate::domain::hunks::HunkId;
 use crate::domain::queue::LiveState;
 use crate::domain::task::TaskId;
 use crate::engine::handle::{Events, Handle, unexpected};
-use crate::protocol::engine_api::{AcceptReply, ApiError, Command, HunkSummary, Reply, Snapshot, TaskView};
+use crate::protocol::engine_api::{
+    AcceptReply, ApiError, Command, HunkSummary, ProposalView, Reply, Snapshot, TaskView,
+};
 use clap::Args;
 use std::time::Duration;
 
@@ -97,11 +99,12 @@ pub async fn accept(context: &Context, args: AcceptArgs) -> Result<(), ApiError>
         some_accepted(&handle.snapshot().await?, &task)?;
         handle.tell(Command::KeepAcceptedPart { task: task.clone() }).await?;
     } else {
-        let hunks = named(&handle, &task, &args.hunks).await?;
+        let view = proposal(&handle, task.clone()).await?;
+        let hunks = hunk_numbers::resolve(&view, &args.hunks)?;
         let reply = accepted(handle.call(Command::Accept { task: task.clone(), hunks, write: true }).await?)?;
-        output::out(&accepted_text(&reply));
+        output::out(&accepted_text(&reply, &view));
         if !reply.conflicts.is_empty() {
-            return Err(conflict(&task, reply.conflicts.len()));
+            return Err(conflict(&view, &reply));
         }
     }
     tell_settled(&handle, &mut events, &task).await
@@ -125,10 +128,25 @@ fn some_accepted(snapshot: &Snapshot, task: &TaskId) -> Result<(), ApiError> {
         .with_hint(format!("ralph-sidecar send-back {id}, or ralph-sidecar drop {id}")))
 }
 
-fn conflict(task: &TaskId, number: usize) -> ApiError {
-    let number = count(number, "hunk does", "hunks do");
-    data(format!("failed to accept all of task `{task}`: {number} not fit the files as they are now"))
-        .with_hint(format!("ralph-sidecar send-back {} has the agent do them again", quoted(&task.0)))
+/// Says what was not accepted, and the way out: hunks that wait for another task's need that one accepted, the others need
+/// the text as it is now.
+fn conflict(view: &ProposalView, reply: &AcceptReply) -> ApiError {
+    let (id, all) = (quoted(&view.task.0), reply.conflicts.len());
+    let waiting = |hunk: &HunkId| view.review.rests_on.iter().find(|rests| rests.hunk == *hunk);
+    let waits: Vec<_> = reply.conflicts.iter().filter_map(|(hunk, _)| waiting(hunk)).collect();
+    let mut hints = Vec::new();
+    if waits.len() < all {
+        hints.push(format!("ralph-sidecar send-back {id} --rebase has the agent put what does not fit onto your text"));
+    }
+    if let Some(rests) = waits.first() {
+        hints.push(format!("ralph-sidecar review {} shows what has to be accepted first", quoted(&rests.task.0)));
+    }
+    let number = if waits.len() == all {
+        format!("{} on another task's", count(all, "hunk rests", "hunks rest"))
+    } else {
+        format!("{} not fit the files as they are now", count(all, "hunk does", "hunks do"))
+    };
+    data(format!("failed to accept all of task `{}`: {number}", view.task)).with_hint(hints.join("; "))
 }
 
 /// How long to wait for the engine to see that the accepted text is on disk.
@@ -278,14 +296,16 @@ fn accepted(reply: Reply) -> Result<AcceptReply, ApiError> {
 }
 
 /// Renders what accepting did, without the conflicts' way out.
-pub fn accepted_text(reply: &AcceptReply) -> String {
+fn accepted_text(reply: &AcceptReply, view: &ProposalView) -> String {
     let mut out = format!("accepted {}", count(reply.hunks.len(), "hunk", "hunks"));
     if !reply.written.is_empty() {
         out.push_str(&format!(", wrote {}", clean(&reply.written.join(", "))));
     }
     out.push('\n');
     for (hunk, why) in &reply.conflicts {
-        out.push_str(&format!("conflict {hunk}: {}\n", clean(why)));
+        let number = hunk_numbers::numbered(view).find(|(_, known, _)| known.id == *hunk);
+        let name = number.map_or_else(|| hunk.to_string(), |(number, ..)| number.to_string());
+        out.push_str(&format!("conflict, hunk {name}: {}\n", clean(why)));
     }
     out
 }
@@ -310,14 +330,26 @@ mod tests {
 
     #[test]
     fn what_accepting_did() {
+        use super::super::samples;
+        use crate::protocol::engine_api::RestsOn;
         let reply = AcceptReply {
             hunks: vec!["111111aaaaaa".into()],
             written: vec!["a.txt".into(), "b.txt".into()],
             conflicts: vec![("222222bbbbbb".into(), "the lines changed since".into())],
         };
-        insta::assert_snapshot!(accepted_text(&reply), @r"
+        let mut view = samples::proposal();
+        insta::assert_snapshot!(accepted_text(&reply, &view), @r"
         accepted 1 hunk, wrote a.txt, b.txt
-        conflict 222222bbbbbb: the lines changed since
+        conflict, hunk 2: the lines changed since
         ");
+        let refused = conflict(&view, &reply);
+        assert!(refused.message.ends_with("1 hunk does not fit the files as they are now"), "{}", refused.message);
+        assert!(refused.hint.is_some_and(|hint| hint.starts_with("ralph-sidecar send-back add-greeting --rebase")));
+        let rests = RestsOn { hunk: "222222bbbbbb".into(), task: "low".into(), on: vec!["x".into()] };
+        view.review.rests_on = vec![rests];
+        let refused = conflict(&view, &reply);
+        assert!(refused.message.ends_with("1 hunk rests on another task's"), "{}", refused.message);
+        let hint = refused.hint.expect("a hint");
+        assert!(hint.starts_with("ralph-sidecar review low") && !hint.contains("--rebase"), "{hint}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::decision::Decision;
 use crate::domain::event::Mark;
+use crate::domain::hunks::HunkId;
 use crate::protocol::engine_api::{AttemptView, HunkSummary, ProposalSummary, ProposalView, Snapshot, TaskView};
 use serde_json::{Value, json};
 
@@ -51,12 +52,21 @@ pub fn reviews(snapshot: &Snapshot) -> Value {
     json!({ "version": DOCUMENT_VERSION, "proposals": proposals(snapshot) })
 }
 
-/// Returns `review TASK --json`: the proposal with its texts and the numbers `accept --hunk` takes.
-pub fn review(view: &ProposalView) -> Value {
+/// Returns `review TASK --json`: the proposal with its texts and the numbers `accept --hunk` takes, and why a hunk does not
+/// fit the files as they are now, where it does not.
+pub fn review(view: &ProposalView, conflicts: &[(HunkId, String)]) -> Value {
+    let conflict = |hunk: &HunkId| conflicts.iter().find(|(id, _)| id == hunk).map(|(_, why)| why);
     let mut document = serde_json::to_value(view).unwrap_or_default();
     let hunks: Vec<Value> = super::hunk_numbers::numbered(view)
         .map(|(number, hunk, mark)| {
-            json!({ "number": number, "id": hunk.id, "path": hunk.path, "state": word(mark), "weakens_test": hunk.weakens_test })
+            json!({
+                "number": number,
+                "id": hunk.id,
+                "path": hunk.path,
+                "state": word(mark),
+                "weakens_test": hunk.weakens_test,
+                "conflict": conflict(&hunk.id),
+            })
         })
         .collect();
     document["version"] = json!(DOCUMENT_VERSION);

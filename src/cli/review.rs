@@ -53,16 +53,20 @@ pub async fn run(context: &Context, args: ReviewArgs) -> Result<(), ApiError> {
     let handle = context.connect().await?;
     let mut views = Vec::new();
     for task in tasks {
-        views.push(proposal(&handle, task).await?);
+        let misfits = misfits(&handle, task.clone()).await?;
+        views.push((proposal(&handle, task).await?, misfits));
     }
     // What needs a person's eyes most comes first; else the queue's order stays.
-    views.sort_by_key(|view| riskiest(view, view.files.iter()));
-    for view in views {
+    views.sort_by_key(|(view, misfits)| riskiest(view, misfits, view.files.iter()));
+    for (view, misfits) in views {
         if args.json {
-            return output::json(&documents::review(&view));
+            return output::json(&documents::review(&view, &misfits));
         }
-        output::out(&text(&view, args.since, context.style));
+        output::out(&text(&view, &misfits, args.since, context.style));
         let id = quoted(&view.task.0);
+        if !misfits.is_empty() {
+            output::line(&format!("\nralph-sidecar send-back {id} --rebase has what does not fit put onto your text"));
+        }
         output::line(&format!(
             "\nralph-sidecar accept {id} [--hunk N…]  |  reject {id} [--hunk N…]  |  comment {id} TEXT [--hunk N]  |  \
              send-back {id}\n"
@@ -74,9 +78,12 @@ pub async fn run(context: &Context, args: ReviewArgs) -> Result<(), ApiError> {
 /// Columns of the rules between files; lines of code are never cut.
 const WIDTH: usize = 80;
 
+/// Hunks that do not fit the files as they are now, each with the reason.
+type Misfits = [(HunkId, String)];
+
 /// Renders a proposal with the numbers of its hunks, the riskiest file first; with `since`, only what is new or different
 /// since the round before.
-pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
+pub fn text(view: &ProposalView, misfits: &Misfits, since: bool, style: Style) -> String {
     let mut numbers = numbered(view);
     let all = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
     let mut beside: HashMap<&HunkId, Vec<&Comment>> = HashMap::new();
@@ -91,13 +98,13 @@ pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
         let hunks = hunks.map(|(number, hunk, mark)| ShownHunk {
             number,
             hunk,
-            standing: standing(view, hunk, mark),
-            remarks: remarks(view, hunk, mark, beside.get(&hunk.id).map_or(&[], Vec::as_slice)),
+            standing: standing(view, misfits, hunk, mark),
+            remarks: remarks(view, misfits, (hunk, mark), beside.get(&hunk.id).map_or(&[], Vec::as_slice)),
         });
         let hunks: Vec<_> = hunks.filter(|shown| !since || view.review.changed.contains(&shown.hunk.id)).collect();
         if !since || !hunks.is_empty() {
             let shown = ShownFile { path: &file.path, base: file.base_text.as_deref(), hunks };
-            files.push((riskiest(view, std::iter::once(file)), shown));
+            files.push((riskiest(view, misfits, std::iter::once(file)), shown));
         }
     }
     files.sort_by_key(|(risk, _)| *risk);
@@ -112,12 +119,12 @@ pub fn text(view: &ProposalView, since: bool, style: Style) -> String {
 }
 
 /// Returns the risk of the hunk that needs most to be looked at.
-fn riskiest<'a>(view: &ProposalView, files: impl Iterator<Item = &'a ProposalFile>) -> Risk {
+fn riskiest<'a>(view: &ProposalView, misfits: &Misfits, files: impl Iterator<Item = &'a ProposalFile>) -> Risk {
     let unverified = view.outcome != Outcome::Verified || view.checks.iter().any(|check| !check.passed);
     let of = |file: &ProposalFile, hunk: &Hunk, mark: &Mark| {
         let circumstances = Circumstances {
             decided: *mark != Mark::Pending,
-            conflict: waits_for(view, hunk).is_some(),
+            conflict: waits_for(view, hunk).is_some() || misfit(misfits, hunk).is_some(),
             unverified,
             finding: view.findings.iter().any(|finding| finding.file.as_deref() == Some(file.path.as_str())),
             changed: view.review.changed.contains(&hunk.id),
@@ -132,9 +139,15 @@ fn waits_for<'a>(view: &'a ProposalView, hunk: &Hunk) -> Option<&'a TaskId> {
     view.review.rests_on.iter().find(|rests| rests.hunk == hunk.id).map(|rests| &rests.task)
 }
 
-fn standing(view: &ProposalView, hunk: &Hunk, mark: &Mark) -> Standing {
+fn misfit<'a>(misfits: &'a Misfits, hunk: &Hunk) -> Option<&'a str> {
+    misfits.iter().find(|(id, _)| *id == hunk.id).map(|(_, why)| why.as_str())
+}
+
+fn standing(view: &ProposalView, misfits: &Misfits, hunk: &Hunk, mark: &Mark) -> Standing {
     match (mark, waits_for(view, hunk)) {
+        // What it waits for may well be what is missing.
         (Mark::Pending, Some(task)) => Standing::WaitsFor(task.0.clone()),
+        (Mark::Pending, None) if misfit(misfits, hunk).is_some() => Standing::Conflict,
         (Mark::Pending, None) => Standing::Pending,
         (Mark::Accepted, _) => Standing::Accepted,
         (Mark::Rejected { .. }, _) => Standing::Rejected,
@@ -142,8 +155,11 @@ fn standing(view: &ProposalView, hunk: &Hunk, mark: &Mark) -> Standing {
 }
 
 /// Says what earlier rounds and the person said about a hunk.
-fn remarks(view: &ProposalView, hunk: &Hunk, mark: &Mark, comments: &[&Comment]) -> Vec<String> {
+fn remarks(view: &ProposalView, misfits: &Misfits, (hunk, mark): (&Hunk, &Mark), comments: &[&Comment]) -> Vec<String> {
     let mut remarks = Vec::new();
+    if let Some(why) = misfit(misfits, hunk).filter(|_| standing(view, misfits, hunk, mark) == Standing::Conflict) {
+        remarks.push(format!("does not fit: {why}"));
+    }
     if let Mark::Rejected { why: Some(why) } = mark {
         remarks.push(format!("rejected: {why}"));
     }
@@ -214,14 +230,23 @@ pub async fn proposal(handle: &Handle, task: TaskId) -> Result<ProposalView, Api
     }
 }
 
+/// Asks which hunks do not fit the files as they are now.
+async fn misfits(handle: &Handle, task: TaskId) -> Result<Vec<(HunkId, String)>, ApiError> {
+    match handle.call(Command::Conflicts { task }).await? {
+        Reply::Conflicts(misfits) => Ok(misfits),
+        other => Err(unexpected(&other)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::protocol::engine_api::RestsOn;
 
     #[test]
     fn a_proposal_shows_what_proves_it_and_numbers() {
-        insta::assert_snapshot!(text(&samples::proposal(), false, Style::PLAIN), @r"
+        insta::assert_snapshot!(text(&samples::proposal(), &[], false, Style::PLAIN), @r"
         add-greeting  Add a greeting
         attempt 2, 1 file, 2 hunks, 1 pending
         verified
@@ -241,6 +266,31 @@ mod tests {
         +C
         ");
     }
+
+    #[test]
+    fn what_does_not_fit_is_marked_and_told() {
+        let mut view = samples::proposal();
+        let why = |hunk: &str| (HunkId::from(hunk), "greet.sh: the text there is another".to_owned());
+        // The second is accepted: what became of it since is no conflict any more.
+        let misfits = [why("111111aaaaaa"), why("222222bbbbbb")];
+        let shown = text(&view, &misfits, false, Style::PLAIN);
+        assert!(
+            shown.contains("hunk 1  111111aaaaaa  conflict\n  does not fit: greet.sh: the text there is another\n@@"),
+            "{shown}"
+        );
+        assert!(shown.contains("hunk 2  222222bbbbbb  accepted\n@@"), "{shown}");
+        let document = documents::review(&view, &misfits[..1]);
+        assert_eq!(document["hunks"][0]["conflict"], "greet.sh: the text there is another");
+        assert_eq!(
+            (&document["hunks"][0]["state"], &document["hunks"][1]["conflict"]),
+            (&"pending".into(), &().into())
+        );
+        // One that waits for another task says that instead.
+        let rests = RestsOn { hunk: "111111aaaaaa".into(), task: "low".into(), on: vec!["x".into()] };
+        view.review.rests_on = vec![rests];
+        assert!(text(&view, &misfits, false, Style::PLAIN).contains("111111aaaaaa  waits for low\n@@"));
+    }
+
     #[test]
     fn a_later_round_shows_what_changed_and_what_was_said() {
         let mut view = samples::proposal();
@@ -259,7 +309,7 @@ mod tests {
         view.review.changed.insert(ids[0].clone());
         view.review.again.insert(ids[1].clone());
         view.review.comments = vec![comment("c1", Some(0), "why A?"), comment("c2", None, "be\nbrief")];
-        insta::assert_snapshot!(text(&view, true, Style::PLAIN), @r"
+        insta::assert_snapshot!(text(&view, &[], true, Style::PLAIN), @r"
         add-greeting  Add a greeting
         attempt 2, 1 file, 1 hunk, 1 pending
         verified
@@ -278,6 +328,6 @@ mod tests {
          b
          c
         ");
-        assert!(text(&view, false, Style::PLAIN).contains("came again although rejected\n@@"));
+        assert!(text(&view, &[], false, Style::PLAIN).contains("came again although rejected\n@@"));
     }
 }

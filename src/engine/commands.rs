@@ -55,6 +55,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             Ok(Reply::Done)
         }
         Command::Proposal { task } => proposal(context, &task).await.map(Reply::Proposal),
+        Command::Conflicts { task } => conflicts(context, &task).await.map(Reply::Conflicts),
         Command::Accept { task, hunks, write } => accept(context, task, hunks, write).await.map(Reply::Accepted),
         Command::Reject { task, hunks, why, rest } => {
             let hunks = if rest { Vec::new() } else { hunks };
@@ -394,6 +395,13 @@ async fn proposal(context: &Context, task: &TaskId) -> Result<ProposalView, ApiE
         review: rounds::review_view(context, &state, task, &files).await?,
         files,
     })
+}
+
+async fn conflicts(context: &Context, task: &TaskId) -> Result<Vec<(HunkId, String)>, ApiError> {
+    let state = state(context).await?;
+    let proposal = proposal_of(&state, task)?;
+    let (base, head) = (&proposal.base, &proposal.head);
+    context.world.workshop.misfits(base, head, proposal.accepted(), proposal.rejected()).await.map_err(from_port)
 }
 
 async fn or_pending(context: &Context, task: &TaskId, hunks: Vec<HunkId>) -> Result<Vec<HunkId>, ApiError> {

@@ -331,6 +331,16 @@ pub trait Workshop: Send + Sync {
     /// Returns which of the accepted hunks of base..head are in the checkout's files now.
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>>;
 
+    /// Returns which of the hunks of base..head that are not decided do not fit the checkout's files now, with the reason
+    /// in words; writes nothing.
+    async fn misfits(
+        &self,
+        base: &str,
+        head: &str,
+        accepted: BTreeSet<HunkId>,
+        rejected: BTreeSet<HunkId>,
+    ) -> PortResult<Vec<(HunkId, String)>>;
+
     /// Makes a commit of the accepted text of tasks, and of nothing else. Hooks of the repository may make it long: they
     /// are ended at the order's limit, and when `stop` holds `true`.
     ///

@@ -358,6 +358,18 @@ impl Workshop for GitWorkshop {
         self.blocking(move |inside| landing::on_disk(inside, &inside.changes(&base, &head)?, &accepted)).await
     }
 
+    async fn misfits(
+        &self,
+        base: &str,
+        head: &str,
+        accepted: BTreeSet<HunkId>,
+        rejected: BTreeSet<HunkId>,
+    ) -> PortResult<Vec<(HunkId, String)>> {
+        let (base, head) = (base.to_owned(), head.to_owned());
+        self.blocking(move |inside| landing::misfits(inside, &inside.changes(&base, &head)?, &accepted, &rejected))
+            .await
+    }
+
     async fn land(&self, order: LandOrder, stop: watch::Receiver<bool>) -> PortResult<LandOutcome> {
         self.blocking(move |inside| commit::land(inside, &order, stop)).await
     }

@@ -155,6 +155,10 @@ pub enum Command {
     Proposal {
         task: TaskId,
     },
+    /// Which hunks of the proposal are pending and do not fit the files as they are on disk; replies `Conflicts`.
+    Conflicts {
+        task: TaskId,
+    },
     /// Accepts hunks (all that are pending when none are named). With `write`, the engine writes the checkout by
     /// compare-and-swap; without, the caller has put the text into an open buffer. Replies `Accepted`.
     Accept {
@@ -316,6 +320,8 @@ pub enum Reply {
     Commands(Vec<String>),
     Plan(PlanReply),
     Proposal(ProposalView),
+    /// Each with the reason.
+    Conflicts(Vec<(HunkId, String)>),
     Accepted(AcceptReply),
     Landed(LandReply),
     Undone(UndoReply),

@@ -178,7 +178,16 @@ fn a_conflict_goes_back_to_be_put_onto_the_text_there_is() {
     let place = place(&parts, CHECKED);
     place.ralph(0, &["run"]);
     place.write("words.txt", &with(&[(2, "zwei")]));
-    place.ralph(3, &["accept", "a"]);
+    let shown = place.ralph(0, &["review", "a"]).out;
+    assert!(shown.contains("  conflict\n  does not fit: words.txt: the text there"), "{shown}");
+    assert!(shown.contains("send-back a --rebase has what does not fit put onto your text"), "{shown}");
+    let document = place.ralph(0, &["review", "a", "--json"]).json();
+    assert!(
+        document["hunks"][0]["conflict"].as_str().is_some_and(|why| why.starts_with("words.txt: ")),
+        "{document:#}"
+    );
+    let refused = place.ralph(3, &["accept", "a"]);
+    assert!(refused.err.contains("send-back a --rebase"), "{}", refused.err);
     assert_eq!(place.read("words.txt"), with(&[(2, "zwei")]), "nothing is overwritten");
     place.ralph(0, &["send-back", "a", "--rebase"]);
     let prompt = place.ralph(0, &["tasks", "prompt", "a"]).out;

@@ -57,7 +57,8 @@ pub async fn play(context: &Context, folder: &Path) -> Result<(), ApiError> {
     let waiting: Vec<TaskId> =
         end.tasks.iter().filter(|view| view.state == LiveState::Review).map(|view| view.task.id.clone()).collect();
     for task in &waiting {
-        output::out(&review::text(&review::proposal(&handle, task.clone()).await?, false, style));
+        let view = review::proposal(&handle, task.clone()).await?;
+        output::out(&review::text(&view, &[], false, style));
         output::out("\n");
     }
 

@@ -313,6 +313,16 @@ impl Workshop for Port {
         Ok(accepted)
     }
 
+    async fn misfits(
+        &self,
+        _base: &str,
+        _head: &str,
+        _accepted: BTreeSet<HunkId>,
+        _rejected: BTreeSet<HunkId>,
+    ) -> PortResult<Vec<(HunkId, String)>> {
+        self.0.call("misfits", "").map(|()| Vec::new())
+    }
+
     async fn land(&self, order: LandOrder, mut stop: watch::Receiver<bool>) -> PortResult<LandOutcome> {
         self.0.call("land", &order.message)?;
         if self.0.hooks_hang.load(Ordering::SeqCst) {

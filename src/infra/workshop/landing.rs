@@ -59,6 +59,23 @@ pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) ->
     Ok(reply)
 }
 
+/// Returns which of the hunks that are not decided could not be written now, with the reason.
+pub(super) fn misfits(
+    inside: &Inside,
+    changes: &[FileChange],
+    accepted: &BTreeSet<HunkId>,
+    rejected: &BTreeSet<HunkId>,
+) -> PortResult<Vec<(HunkId, String)>> {
+    let mut reply = AcceptReply::default();
+    for change in changes {
+        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
+        let decided: BTreeSet<HunkId> = accepted.union(rejected).cloned().collect();
+        let (accepted, rejected) = (accepted.clone(), rejected.clone());
+        place.plan(&Choice { accepted, rejected, wanted: place.others(&decided) }, &mut Vec::new(), &mut reply);
+    }
+    Ok(reply.conflicts)
+}
+
 /// Returns which of the accepted hunks are in the files now.
 pub(super) fn on_disk(
     inside: &Inside,
