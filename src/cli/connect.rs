@@ -63,6 +63,7 @@ pub fn discover(start: &Path) -> Result<Checkout, ApiError> {
             data(format!("the repository {} is bare: it has no files to work on", path.display()))
                 .with_hint("make a checkout with `git worktree add FOLDER`, and go there")
         }
+        RepositoryError::Format { hint, .. } => data(format!("failed to {error}")).with_hint(hint),
         error => data(format!("failed to {error}")).with_hint(
             "`git status` there may tell more; a repository of another user has to be trusted first: git config \
              --global --add safe.directory FOLDER",

@@ -57,6 +57,9 @@ struct Inside {
 
 impl From<RepositoryError> for PortError {
     fn from(error: RepositoryError) -> Self {
+        if let RepositoryError::Format { hint, .. } = &error {
+            return Self { data: true, ..Self::new(error.to_string()) }.with_hint(*hint);
+        }
         let data = matches!(
             error,
             RepositoryError::NotARepository { .. } | RepositoryError::Bare { .. } | RepositoryError::NoCommits { .. }

@@ -12,6 +12,9 @@ pub enum RepositoryError {
     Bare { path: PathBuf },
     #[error("open the repository at {}: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
+    /// It is kept in a form that cannot be read here.
+    #[error("open the repository at {}: {problem}", path.display())]
+    Format { path: PathBuf, problem: &'static str, hint: &'static str },
     #[error("find a commit to start from in {}: it has no commits yet; make a first commit (`git commit`)", path.display())]
     NoCommits { path: PathBuf },
     #[error("read or write files of {}: {reason} needs the `git` program; install git or put it on PATH", path.display())]

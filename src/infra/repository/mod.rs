@@ -179,6 +179,17 @@ fn open_error(path: &Path, error: &git2::Error) -> RepositoryError {
             path,
             "it belongs to another user; `git config --global --add safe.directory <folder>` allows it",
         ),
+        _ if error.message().contains("object format") => RepositoryError::Format {
+            path: path.to_path_buf(),
+            problem: "its objects are named by SHA-256, which ralph-sidecar cannot read",
+            hint: "use one with SHA-1 names: in a repository made by `git init --object-format=sha1`, \
+                   `git -C OLD fast-export --all | git fast-import` brings the history",
+        },
+        _ if error.message().contains("refstorage") => RepositoryError::Format {
+            path: path.to_path_buf(),
+            problem: "its refs are kept in a reftable, which ralph-sidecar cannot read",
+            hint: "`git refs migrate --ref-format=files` there keeps them in files",
+        },
         _ if error.message().contains("unsupported extension") => {
             unreadable(path, &format!("{}; this repository format is not supported", error.message()))
         }

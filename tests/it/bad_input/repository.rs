@@ -24,6 +24,22 @@ fn a_bare_one() {
 }
 
 #[test]
+fn objects_named_by_sha_256() {
+    let sandbox = Sandbox::bare();
+    sandbox.git(&["init", "-q", "--object-format=sha256"]);
+    sandbox.write("a.txt", "hello\n");
+    sandbox.commit("First");
+    let before = sandbox.git(&["status", "--porcelain", "--ignored"]);
+    for args in [&["run"][..], &["status"], &["plan", "x"], &["review"], &["init"], &["trust"], &["land"]] {
+        let ran = sandbox.run(args).exits(3).complains(&["named by SHA-256", "git init --object-format=sha1"]);
+        assert!(!ran.err.contains("safe.directory"), "{}", ran.err);
+    }
+    sandbox.run(&["doctor"]).exits(3).says(&["named by SHA-256", "fast-import"]);
+    assert_eq!(sandbox.git(&["status", "--porcelain", "--ignored"]), before);
+    assert!(!sandbox.root.join(".ralph").exists() && !sandbox.state().exists(), "nothing was made");
+}
+
+#[test]
 fn no_commits_yet() {
     let sandbox = Sandbox::bare();
     sandbox.git(&["init", "-q", "-b", "main"]);
