@@ -4,6 +4,8 @@ mod commit;
 mod landing;
 mod outside;
 mod part;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 use super::paths::StatePaths;
@@ -316,7 +318,7 @@ impl Workshop for GitWorkshop {
             let key = inside.key(&key);
             inside.repository.set_ref(&format!("refs/ralph/{key}/base"), &base)?;
             inside.repository.set_ref(&format!("refs/ralph/{key}/head"), &head)?;
-            Ok(())
+            Ok(inside.repository.keep_round(&key, &base, &head, now())?)
         })
         .await
     }

@@ -53,6 +53,26 @@ impl Repository {
         fold_attempts(&handle, key)
     }
 
+    /// Keeps a proposal's two commits reachable for good, as `refs/ralph/<key>/rounds`: a chain of commits, each with the
+    /// one before it and the two as parents. Later rounds and landing need them. Repeating the newest is harmless.
+    pub fn keep_round(&self, key: &str, base: &str, head: &str, unix_time: i64) -> Result<(), RepositoryError> {
+        let handle = self.handle()?;
+        let name = format!("{PREFIX}{key}/rounds");
+        let before = read_ref(&handle, &name)?;
+        let two = if base == head { vec![head.to_owned()] } else { vec![base.to_owned(), head.to_owned()] };
+        let mut parents: Vec<CommitId> = before.iter().cloned().collect();
+        if let Some(before) = &before {
+            let kept = find_commit(&handle, before)?.parent_ids().map(|id| id.to_string()).collect::<Vec<_>>();
+            if kept.ends_with(&two) {
+                return Ok(());
+            }
+        }
+        parents.extend(two);
+        let tree = find_commit(&handle, head)?.tree_id().to_string();
+        let chain = commit_tree(&handle, &tree, &parents, "Proposals that were made", unix_time)?;
+        set_ref(&handle, &name, &chain)
+    }
+
     /// Finds the commit of an attempt recorded earlier; none when there was none.
     pub fn attempt_commit(&self, key: &str, number: u32) -> Result<Option<CommitId>, RepositoryError> {
         find_attempt(&self.handle()?, key, number)
