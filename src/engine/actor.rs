@@ -454,6 +454,7 @@ fn is_ours(input: &Input) -> bool {
             | Input::ReviewGiven { .. }
             | Input::Ended { .. }
             | Input::Moved { .. }
+            | Input::PartChecked { .. }
             | Input::Landed { .. }
             | Input::UnionChecked { .. }
             | Input::FoundOnDisk { .. }

@@ -1,6 +1,7 @@
 //! What comes back after `kill -9` of engine, supervisor, agent or front end, on the real program.
 
 pub mod harness;
+mod parts;
 
 use harness::{Gate, LONG, Place, arguments, kill};
 use ralph_sidecar::infra::engine_lock::Announcement;
