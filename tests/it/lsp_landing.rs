@@ -133,6 +133,8 @@ fn a_rejection_is_taken_back_where_it_was_made() {
     let hunks = argument["hunks"].clone();
     editor.client.request("ralph/reject", argument);
     fake.asked(|command| matches!(command, Command::Reject { .. }).then_some(()));
+    // What is said about it now is told with the rejection.
+    editor.action("a.txt", 1, "Comment on this change…");
     let action = editor.action("a.txt", 1, "Undo reject (`t3` replaces 1 line by 1 line)");
     let id = editor.choose(&action).expect("a command");
     let withdrawn = fake.asked(|command| match command {
