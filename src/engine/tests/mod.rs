@@ -2,6 +2,7 @@
 
 mod fakes;
 mod half_done;
+mod landings;
 mod reviews;
 mod turns;
 mod waits;
