@@ -13,9 +13,6 @@ import type { Review } from './review';
 import type { Server } from './server';
 import { type Argument, byTask, target, type Target } from './targets';
 
-// Milliseconds after which a decision the server never confirmed is forgotten.
-const PATIENCE = 8000;
-
 export type PickTask = (argument: Argument, title: string, wanted: (task: TaskStatus) => boolean) => Promise<Target | undefined>;
 
 const isOpen = (task: TaskStatus) => ['review', 'stale'].includes(task.state);
@@ -99,11 +96,9 @@ export class Deciding {
   private heard(hunks: string[], result: CommandResult | undefined): void {
     const done = new Set(result?.hunks ?? (result ? hunks : []));
     const conflicts = new Set((result?.conflicts ?? []).map((conflict) => conflict.hunk));
-    const refused = hunks.filter((hunk) => result === undefined || (conflicts.has(hunk) && !done.has(hunk)));
-    if (refused.length > 0) {
-      this.model.forget(refused);
-    }
-    setTimeout(() => this.model.forget(hunks), PATIENCE);
+    const isRefused = (hunk: string) => result === undefined || (conflicts.has(hunk) && !done.has(hunk));
+    this.model.forget(hunks.filter(isRefused));
+    this.model.confirm(hunks.filter((hunk) => !isRefused(hunk)));
   }
 
   /** Tells the server, after all that was told before; what was clean before accepting is saved, so that no tab stays dirty. */
