@@ -41,6 +41,8 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   private current: Place | undefined;
   private turning: Promise<void> | undefined;
   private lensesAt = 0;
+  // What the lenses were made from last.
+  private lensesOn = '';
   private readonly disposables: vscode.Disposable[];
 
   constructor(private readonly server: Server, private readonly model: Model) {
@@ -161,15 +163,28 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       }
     }
     this.draw();
-    this.lensesChanged.fire();
+    this.renewLenses();
+    this.prefetchFirst();
     void this.closeGone();
+  }
+
+  // Lenses that say what they said are left alone: new ones cost a layout of the editor.
+  private renewLenses(): void {
+    const shown = vscode.window.visibleTextEditors.map(({ document }) => this.at(document.uri)).filter((current) => current !== undefined);
+    const on = JSON.stringify(shown.map(({ of, proposal, file }) => [
+      of, proposal.title, proposal.checks, proposal.acceptance, this.model.counts(proposal), file.hunks.map((hunk) => [hunk, this.model.markOf(hunk)]),
+    ]));
+    if (on !== this.lensesOn) {
+      this.lensesOn = on;
+      this.lensesChanged.fire();
+    }
   }
 
   private marked(): void {
     for (const editor of vscode.window.visibleTextEditors) {
       this.drawMarks(editor);
     }
-    this.lensesChanged.fire();
+    this.renewLenses();
   }
 
   private draw(): void {
@@ -262,8 +277,20 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     const at = order.findIndex((other) => other.hunk.id === place.hunk.id);
     const next = order.slice(at + 1).find((other) => other.file !== place.file && this.model.markOf(other.hunk) === 'pending');
     if (at >= 0 && next) {
-      void vscode.workspace.openTextDocument(this.uriOf(next)).then(undefined, () => undefined);
+      this.ready(next);
     }
+  }
+
+  // The review begins with a picture, not with a question to the server.
+  private prefetchFirst(): void {
+    const first = this.shown.size === 0 ? this.model.pending()[0] : undefined;
+    if (first) {
+      this.ready(first);
+    }
+  }
+
+  private ready(place: Place): void {
+    void vscode.workspace.openTextDocument(this.uriOf(place)).then(undefined, () => undefined);
   }
 
   private reveal(editor: vscode.TextEditor, place: Place): void {
