@@ -114,7 +114,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     const places = new Map(proposal.files.flatMap((file) => file.hunks).map((hunk, index) => [hunk.id, index + 1]));
     const hunks = new Map(file.hunks.map((hunk) => [hunk.id, hunk]));
     const head = new vscode.CodeLens(new vscode.Range(0, 0, 0, 0), {
-      title: headline(proposal, this.model.counts(proposal)), tooltip: proposal.acceptance.join('\n'), command: 'ralph.reviewAll', arguments: [target],
+      title: spaced(headline(proposal, this.model.counts(proposal))), tooltip: proposal.acceptance.join('\n'), command: 'ralph.reviewAll', arguments: [target],
     });
     const spots = merged.spots.length > LENSES ? near(merged.spots, this.lensesAt) : merged.spots;
     return [head, ...spots.flatMap((spot) => {
@@ -125,7 +125,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
 
   private lensesOf(hunk: ProposalHunk, file: ProposalFileResult, spot: Spot, target: object, place: string): vscode.CodeLens[] {
     const range = new vscode.Range(spot.start, 0, spot.start, 0);
-    const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title, tooltip, command, arguments: [target] });
+    const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title: spaced(title), tooltip, command, arguments: [target] });
     const mark = this.model.markOf(hunk);
     const what = describe(hunk, file);
     const again = hunk.again ? 'rejected before, and here again' : undefined;
@@ -351,6 +351,11 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       await vscode.window.tabGroups.close(gone, true);
     }
   }
+}
+
+// An ordinary space between an icon and its word is not drawn.
+function spaced(title: string): string {
+  return title.replace(/(\$\([a-z-]+\)) /g, '$1\u00a0').replace(/ (\$\([a-z-]+\))/g, '\u00a0$1');
 }
 
 function near(spots: Spot[], line: number): Spot[] {
