@@ -30,10 +30,13 @@ try {
   const roots = ['first', 'second'].map(withProposal);
   const workspace = join(world.folder, 'both.code-workspace');
   writeFileSync(workspace, JSON.stringify({ folders: roots.map((path) => ({ path })) }));
-  person = await open(await world.start(), workspace);
+  // With git's own extension beside ours, which the other tests do without.
+  person = await open(await world.start({ settings: { 'git.enabled': true } }), workspace);
+  const badge = (count) => person.until(`the badge ${count}`, async () => (await person.page.locator('.activitybar .action-item', { has: person.page.locator('[aria-label^="Ralph"]') }).locator('.badge-content').allInnerTexts()).join() === count);
   await person.command('View: Show Ralph');
   await person.sees('Say first');
   await person.sees('Say second');
+  await badge('2');
   await person.keep('two-folders');
   await person.command('Ralph: Review Next');
   await person.until('the review of the first folder', async () => (await person.tab()).includes('first.sh'));
@@ -41,7 +44,9 @@ try {
   await person.key('a');
   await person.until('the review of the second folder', async () => (await person.tab()).includes('second.sh'));
   await person.sees('says second');
+  await badge('1');
   await person.key('a');
+  await badge('');
   for (const [index, name] of ['first', 'second'].entries()) {
     await person.until(`${name} on disk`, () => world.read(roots[index], `${name}.sh`).includes(`says ${name}`));
     await person.until(`${name} to be done`, () => world.status(roots[index]).tasks[0].state === 'done');

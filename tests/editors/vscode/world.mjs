@@ -1,7 +1,7 @@
 // A repository of its own for one test, with an agent that follows a script, and a workbench that serves it.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -118,6 +118,20 @@ export class World {
     });
     this.address = `http://127.0.0.1:${port}`;
     return this.address;
+  }
+
+  /** The command lines of our programs that run in this world, of those that have all the words. */
+  running(...words) {
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        const isHere = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TMPDIR=${this.folder}/`);
+        return isHere && /ralph[^/]*$/.test(line[0]) && words.every((word) => line.includes(word)) ? [line.join(' ')] : [];
+      } catch {
+        // It ended meanwhile.
+        return [];
+      }
+    });
   }
 
   /** Ends everything that was started, and removes the folder. */
