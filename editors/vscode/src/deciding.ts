@@ -8,7 +8,7 @@ import { progress } from './labels';
 import { proposedLine } from './merged';
 import type { Model } from './model';
 import type { Mark, Place } from './proposals';
-import type { CommandResult, TaskStatus } from './protocol';
+import type { CommandResult, ProposalResult, TaskStatus } from './protocol';
 import type { Review } from './review';
 import type { Server } from './server';
 import { type Argument, byTask, target, type Target } from './targets';
@@ -95,7 +95,7 @@ export class Deciding {
     }
     if (!(await going)) {
       await this.told;
-      await this.finish(places[0] as Place);
+      await this.finish();
     }
     return undefined;
   }
@@ -129,14 +129,18 @@ export class Deciding {
     return mine;
   }
 
-  /** Everything is decided: what was rejected has to go somewhere. */
-  private async finish(place: Place): Promise<void> {
-    const { root, proposal } = place;
-    const counts = this.model.counts(proposal);
-    if (counts.rejected === 0) {
+  /** Everything is decided: what was rejected has to go somewhere, in each proposal that has any. */
+  private async finish(): Promise<void> {
+    const proposals = new Map(this.model.places().map(({ root, proposal }) => [proposal, root]));
+    const open = [...proposals].filter(([proposal]) => this.model.counts(proposal).rejected > 0);
+    if (open.length === 0) {
       say('everything is decided');
-      return;
     }
+    await Promise.all(open.map(([proposal, root]) => this.askRest(root, proposal)));
+  }
+
+  private async askRest(root: string, proposal: ProposalResult): Promise<void> {
+    const counts = this.model.counts(proposal);
     const [back, keep, drop] = ['Send Back', 'Keep the Accepted Part', 'Drop the Rest'];
     const buttons = counts.accepted > 0 ? [back, keep] : [back, drop];
     const chosen = await vscode.window.showInformationMessage(`Ralph: ${proposal.task}: ${progress(counts)}.`, ...buttons);

@@ -133,13 +133,14 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     if (mark !== 'pending') {
       return [lens(about, 'ralph.reviewAll'), lens('$(comment) Comment', 'ralph.comment', 'c')];
     }
-    const why = hunk.weakensTest ?? (hunk.state === 'conflict' ? (hunk.waitsFor ? `waits for ${hunk.waitsFor}` : 'does not fit the text as it is now') : undefined);
+    const isUnfit = hunk.state === 'conflict' && !hunk.waitsFor;
+    const why = hunk.weakensTest ?? (isUnfit ? 'does not fit the text as it is now' : hunk.state === 'conflict' ? `waits for ${hunk.waitsFor}` : undefined);
     return [
-      lens('$(check) Accept', 'ralph.accept', 'a'),
+      isUnfit ? lens('$(sync) Ask the agent to rebase', 'ralph.rebase', 'Sends the proposal back, with what does not fit named') : lens('$(check) Accept', 'ralph.accept', 'a'),
       lens('$(close) Reject', 'ralph.reject', 'r, with a reason: Shift+R'),
       lens('$(comment) Comment', 'ralph.comment', 'c'),
       lens('Side by side', 'ralph.sideBySide', 's'),
-      lens(`${about}${why ? ` $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
+      lens(`${about}${why ? ` · $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
       ...hunk.findings.map((finding) => lens(`$(comment-unresolved) ${oneLine(finding)}`, 'ralph.comment', finding)),
     ];
   }

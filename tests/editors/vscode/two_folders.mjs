@@ -1,5 +1,6 @@
 // Two folders in one window: each has its own engine, and the review goes through both.
 
+import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from './person.mjs';
@@ -41,16 +42,22 @@ try {
   await person.command('Ralph: Review Next');
   await person.until('the review of the first folder', async () => (await person.tab()).includes('first.sh'));
   await person.sees('says first');
-  await person.key('a');
+  await person.key('r');
   await person.until('the review of the second folder', async () => (await person.tab()).includes('second.sh'));
   await person.sees('says second');
-  await badge('1');
+  await person.until('the rejection', () => world.status(roots[0]).proposals[0]?.hunks[0].state === 'rejected');
   await person.key('a');
+  await person.until('second on disk', () => world.read(roots[1], 'second.sh').includes('says second'));
+  await person.until('second to be done', () => world.status(roots[1]).tasks[0].state === 'done');
+  await badge('1');
+  // What was rejected before, in the other folder, has to go somewhere.
+  await person.sees('1 rejected');
+  await person.keep('two-folders-rest');
+  await person.press('Send Back');
+  await person.input('do differently', 'in one word');
+  await person.until('the next attempt at first', () => world.status(roots[0]).tasks[0].state === 'ready');
   await badge('');
-  for (const [index, name] of ['first', 'second'].entries()) {
-    await person.until(`${name} on disk`, () => world.read(roots[index], `${name}.sh`).includes(`says ${name}`));
-    await person.until(`${name} to be done`, () => world.status(roots[index]).tasks[0].state === 'done');
-  }
+  assert.equal(world.read(roots[0], 'first.sh'), '#!/bin/sh\necho "nothing yet"\n');
   console.log('passed');
 } catch (error) {
   console.error(error);

@@ -6,10 +6,10 @@ exports['keep the accepted part: what was rejected is left out, and the task is 
   const [first] = bench.hunks(TASKS.keep);
   await bench.command('ralph.accept', bench.target(TASKS.keep, { hunks: [first] }));
   await bench.marked(TASKS.keep, 0, 'accepted');
-  // The last decision asks what becomes of the rest.
   await bench.review(TASKS.keep, 'keep.sh');
   void bench.command('ralph.reject', bench.target(TASKS.keep, { hunks: [bench.hunks(TASKS.keep)[1]] }));
-  await bench.person('press', 'Keep the Accepted Part');
+  await bench.marked(TASKS.keep, 1, 'rejected');
+  await bench.command('ralph.keepAccepted', bench.target(TASKS.keep));
   await bench.until('the task to be done', () => bench.task(TASKS.keep).state === 'done');
   const text = bench.disk('keep.sh');
   bench.assert.ok(text.includes('loud A') && text.includes('quiet B'), text);
@@ -35,7 +35,8 @@ exports['a hunk that does not fit any more says so, and the agent is asked to re
   const { document } = await bench.review(TASKS.rebase, 'rebase.sh');
   await bench.until('the conflict', async () => {
     const lenses = await vscode.commands.executeCommand('vscode.executeCodeLensProvider', document.uri);
-    return lenses.some((lens) => lens.command.title.replaceAll('\u00a0', ' ').includes('does not fit the text as it is now'));
+    const titles = lenses.map((lens) => lens.command.title.replaceAll('\u00a0', ' '));
+    return titles.some((title) => title.includes('does not fit the text as it is now')) && titles.includes('$(sync) Ask the agent to rebase');
   });
   await bench.person('keep', 'conflict');
   await bench.command('ralph.rebase', bench.target(TASKS.rebase));
