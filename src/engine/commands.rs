@@ -62,9 +62,7 @@ pub async fn execute(context: &Context, command: Command) -> Result<Reply, ApiEr
             let hunks = or_pending(context, &task, hunks).await?;
             landing::reject(context, task, hunks, why, rest).await.map(|()| Reply::Done)
         }
-        Command::Withdraw { task, hunks } => {
-            ask(context, Input::MarkHunks { task, hunks, mark: Mark::Pending, by: "person".into() }).await
-        }
+        Command::Withdraw { task, hunks } => landing::withdraw(context, task, hunks).await.map(|()| Reply::Done),
         Command::KeepAcceptedPart { task } => ask(context, Input::KeepAcceptedPart { task }).await,
         Command::SendBack { task, comments, rest, rebase } => {
             rounds::send_back(context, SendBack { comments, rest, rebase, ..SendBack::rest(task) }).await

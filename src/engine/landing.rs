@@ -280,6 +280,17 @@ pub(super) async fn undo(context: &Context, landing: bool) -> Result<UndoReply, 
     }
 }
 
+/// Makes hunks of a task pending again. Those whose acceptance had made it done put it into review again.
+pub(super) async fn withdraw(context: &Context, task: TaskId, hunks: Vec<HunkId>) -> Result<(), ApiError> {
+    let current = state(context).await?;
+    let done = current.record(&task).filter(|record| record.done);
+    let accepted = done.and_then(|record| record.proposal.as_ref()).map(Proposal::accepted).unwrap_or_default();
+    if hunks.iter().any(|hunk| accepted.contains(hunk)) {
+        context.ask(Input::Reopen { task: task.clone() }).await?;
+    }
+    context.ask(Input::MarkHunks { task, hunks, mark: Mark::Pending, by: "person".into() }).await
+}
+
 /// Makes hunks pending again, whatever proposal they are of; what was undone is to be reviewed again, also when it had
 /// made the task done.
 async fn make_pending(context: &Context, undone: &[HunkId]) -> Result<(), ApiError> {

@@ -84,6 +84,21 @@ mod vscode {
     }
 
     #[test]
+    fn what_the_extension_does_inside_its_host() {
+        super::workbench::play_host();
+    }
+
+    #[test]
+    fn three_keys_from_a_bare_repository_to_a_plan() {
+        super::workbench::play("bare");
+    }
+
+    #[test]
+    fn nothing_is_started_without_trust() {
+        super::workbench::play("untrusted");
+    }
+
+    #[test]
     fn one_key_per_hunk_and_no_change_of_focus() {
         super::workbench::play("costs");
     }

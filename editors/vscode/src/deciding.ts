@@ -8,13 +8,14 @@ import { progress } from './labels';
 import { proposedLine } from './merged';
 import type { Model } from './model';
 import type { Mark, Place } from './proposals';
-import type { CommandResult, TaskStatus } from './protocol';
+import type { CommandResult, ProposalResult, TaskStatus } from './protocol';
 import type { Review } from './review';
 import type { Server } from './server';
 import { type Argument, byTask, target, type Target } from './targets';
+import { Undoing } from './undoing';
 
-// Milliseconds after which a decision the server never confirmed is forgotten.
-const PATIENCE = 8000;
+// What the server can take back.
+const STEPS = new Set(['ralph/reject', 'ralph/land']);
 
 export type PickTask = (argument: Argument, title: string, wanted: (task: TaskStatus) => boolean) => Promise<Target | undefined>;
 
@@ -27,13 +28,16 @@ function say(message: string): void {
 export class Deciding {
   // What is told to the server, one after the other.
   private told: Promise<unknown> = Promise.resolve();
+  private readonly undoing: Undoing;
 
   constructor(
     private readonly server: Server,
     private readonly model: Model,
     private readonly review: Review,
     private readonly pickTask: PickTask,
-  ) {}
+  ) {
+    this.undoing = new Undoing(model);
+  }
 
   /** The hunks a command is about: those named by a lens or a code action, else the one the review is at. */
   private places(given: Target): Place[] {
@@ -87,11 +91,11 @@ export class Deciding {
       const [first] = group as [Place];
       const mine = group.map((place) => place.hunk.id);
       const params = { root: first.root, task: first.proposal.task, hunks: mine, ...why };
-      void this.tell(method, params, group.map((place) => place.file.uri)).then((result) => this.heard(mine, result));
+      void this.tell(method, params, group.map((place) => place.file.uri), going).then((result) => this.heard(mine, result));
     }
     if (!(await going)) {
       await this.told;
-      await this.finish(places[0] as Place);
+      await this.finish();
     }
     return undefined;
   }
@@ -99,35 +103,44 @@ export class Deciding {
   private heard(hunks: string[], result: CommandResult | undefined): void {
     const done = new Set(result?.hunks ?? (result ? hunks : []));
     const conflicts = new Set((result?.conflicts ?? []).map((conflict) => conflict.hunk));
-    const refused = hunks.filter((hunk) => result === undefined || (conflicts.has(hunk) && !done.has(hunk)));
-    if (refused.length > 0) {
-      this.model.forget(refused);
-    }
-    setTimeout(() => this.model.forget(hunks), PATIENCE);
+    const isRefused = (hunk: string) => result === undefined || (conflicts.has(hunk) && !done.has(hunk));
+    this.model.forget(hunks.filter(isRefused));
+    this.model.confirm(hunks.filter((hunk) => !isRefused(hunk)));
   }
 
-  /** Tells the server, after all that was told before; what was clean before accepting is saved, so that no tab stays dirty. */
-  private tell(method: string, params: object, uris: string[]): Promise<CommandResult | undefined> {
+  /**
+   * Tells the server, after all that was told before, and notes what *Undo* would have to take back.
+   * What the person sees comes first: the server's work would take the processor from a picture that is `shown` meanwhile.
+   */
+  private tell(method: string, params: object, uris: string[], shown?: Promise<unknown>): Promise<CommandResult | undefined> {
     const mine = this.told.then(async () => {
-      const meant = new Set(uris);
-      const isMeant = ({ uri }: vscode.TextDocument) => uri.scheme === 'file' && (meant.size === 0 || meant.has(uri.toString()));
-      const clean = method === 'ralph/accept' ? vscode.workspace.textDocuments.filter((document) => isMeant(document) && !document.isDirty) : [];
+      await shown?.catch(() => undefined);
+      const held = method === 'ralph/accept' ? this.undoing.hold(uris) : [];
       const result = await this.server.command(method, params);
-      await Promise.all(clean.filter((document) => document.isDirty).map((document) => document.save()));
+      const { root } = params as Target;
+      if (result && method === 'ralph/accept') {
+        await this.undoing.accepted(root, result.hunks ?? [], uris, held);
+      } else if (result && STEPS.has(method) && !(params as { undo?: boolean }).undo) {
+        this.undoing.history.push({ ...(root && { root }), hunks: result.hunks ?? (params as Target).hunks ?? [], edits: [], told: true });
+      }
       return result;
     });
     this.told = mine.catch(() => undefined);
     return mine;
   }
 
-  /** Everything is decided: what was rejected has to go somewhere. */
-  private async finish(place: Place): Promise<void> {
-    const { root, proposal } = place;
-    const counts = this.model.counts(proposal);
-    if (counts.rejected === 0) {
+  /** Everything is decided: what was rejected has to go somewhere, in each proposal that has any. */
+  private async finish(): Promise<void> {
+    const proposals = new Map(this.model.places().map(({ root, proposal }) => [proposal, root]));
+    const open = [...proposals].filter(([proposal]) => this.model.counts(proposal).rejected > 0);
+    if (open.length === 0) {
       say('everything is decided');
-      return;
     }
+    await Promise.all(open.map(([proposal, root]) => this.askRest(root, proposal)));
+  }
+
+  private async askRest(root: string, proposal: ProposalResult): Promise<void> {
+    const counts = this.model.counts(proposal);
     const [back, keep, drop] = ['Send Back', 'Keep the Accepted Part', 'Drop the Rest'];
     const buttons = counts.accepted > 0 ? [back, keep] : [back, drop];
     const chosen = await vscode.window.showInformationMessage(`Ralph: ${proposal.task}: ${progress(counts)}.`, ...buttons);
@@ -267,9 +280,8 @@ export class Deciding {
   /** Takes back the rejection of the hunk at the cursor, else what was decided or landed last. */
   async undo(argument: Argument): Promise<unknown> {
     const here = argument === undefined ? this.review.target() : undefined;
-    const result = here && this.model.markOf(here.hunk) === 'rejected'
-      ? await this.tell('ralph/reject', { root: here.root, task: here.proposal.task, hunks: [here.hunk.id], undo: true }, [])
-      : await this.tell('ralph/undo', target(argument), []);
+    const isRejected = here && this.model.markOf(here.hunk) === 'rejected';
+    const result = await (isRejected ? this.unreject(here) : this.undoNewest(target(argument)));
     this.model.forgetAll();
     await this.model.refresh();
     const back = this.model.places().find((place) => result?.hunks?.includes(place.hunk.id));
@@ -277,5 +289,25 @@ export class Deciding {
       await this.review.show(back);
     }
     return result;
+  }
+
+  private async unreject({ root, proposal, hunk }: Place): Promise<CommandResult | undefined> {
+    const result = await this.tell('ralph/reject', { root, task: proposal.task, hunks: [hunk.id], undo: true }, []);
+    this.undoing.history.forget(hunk.id);
+    return result;
+  }
+
+  // What was decided in this window comes first: an accept in an open file is an edit, of which the server wrote nothing.
+  private async undoNewest(given: Target): Promise<CommandResult | undefined> {
+    await this.told;
+    const step = this.undoing.newest();
+    if (step && step.edits.length > 0) {
+      await this.undoing.takeBack(step);
+      say('the accept was taken back');
+    }
+    if (step && !step.told) {
+      return { message: '', hunks: step.hunks };
+    }
+    return this.tell('ralph/undo', { ...(step?.root && { root: step.root }), ...given }, []);
   }
 }

@@ -1,7 +1,8 @@
 // What is known of every folder of the window, rebuilt from the server whenever it says that something changed.
 
 import * as vscode from 'vscode';
-import { count, type Counts, type Decided, inOrder, isInReview, keepOrder, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
+import { Notes } from './notes';
+import { count, type Counts, inOrder, isInReview, keepOrder, type Mark, markOf, type Place, takeMarks, versionOf } from './proposals';
 import {
   DECISION_REQUESTED, DECISION_RESOLVED, PROPOSAL, PROPOSAL_CHANGED, type ProposalChangedNotification, type ProposalHunk,
   type ProposalResult, QUEUE_CHANGED, STATUS, STATUS_REQUEST, type StatusNotification, type StatusResult, type TaskStatus,
@@ -29,7 +30,7 @@ export class Model implements vscode.Disposable {
   private readonly stale = new Set<string>();
   // What was told last of the counts of a proposal.
   private readonly told = new Map<string, string>();
-  private readonly decided = new Map<string, Mark>();
+  private readonly decided = new Notes();
   private order: Place[] | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
   /** Anything may be different. */
@@ -86,7 +87,7 @@ export class Model implements vscode.Disposable {
     // What a server told is no longer known to be so; the next one tells everything again.
     this.notifications.clear();
     this.statuses.clear();
-    this.decided.clear();
+    this.decided.drop(this.decided.hunks);
     this.fire();
   }
 
@@ -125,8 +126,10 @@ export class Model implements vscode.Disposable {
 
   private async load(): Promise<void> {
     const roots = (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.toString());
+    const due = this.decided.due();
     // One folder that is slow or broken holds up no other.
     await Promise.all(roots.map((root) => this.loadRoot(root)));
+    this.decided.settle(due);
     for (const known of [this.statuses, this.problems]) {
       [...known.keys()].filter((root) => !roots.includes(root)).forEach((root) => known.delete(root));
     }
@@ -192,7 +195,6 @@ export class Model implements vscode.Disposable {
       }
     }
     this.order = undefined;
-    this.settle();
     this.changed.fire();
   }
 
@@ -215,28 +217,25 @@ export class Model implements vscode.Disposable {
 
   /** Notes what the person decided, before the server knows. */
   decide(hunks: string[], mark: Mark): void {
-    hunks.forEach((hunk) => this.decided.set(hunk, mark));
+    this.decided.add(hunks, mark);
     this.marked.fire();
   }
 
-  /** Forgets what was noted and not confirmed: the server refused, or never answered. */
+  /** The server has done what was decided; from the next status on its word counts. */
+  confirm(hunks: string[]): void {
+    this.decided.answer(hunks);
+    this.refreshSoon();
+  }
+
+  /** Forgets what was noted: the server refused. */
   forget(hunks: string[]): void {
-    if (hunks.filter((hunk) => this.decided.delete(hunk)).length > 0) {
+    if (this.decided.drop(hunks)) {
       this.marked.fire();
     }
   }
 
   forgetAll(): void {
-    this.forget([...this.decided.keys()]);
-  }
-
-  // What the server knows by itself need not be noted any more.
-  private settle(): void {
-    for (const { hunk } of this.decided.size > 0 ? this.places() : []) {
-      if (markOf(hunk, new Map()) !== 'pending') {
-        this.decided.delete(hunk.id);
-      }
-    }
+    this.forget(this.decided.hunks);
   }
 
   /** Reads a proposal again with the next refresh, such as for a new comment. */
@@ -249,7 +248,7 @@ export class Model implements vscode.Disposable {
   }
 
   counts(proposal: ProposalResult): Counts {
-    return count(proposal, this.decided as Decided);
+    return count(proposal, this.decided);
   }
 
   /** All hunks under review, by folder, task, file and place; what weakens tests comes first. */

@@ -39,8 +39,11 @@ function lines(start: number, end: number): vscode.Range[] {
   return end > start ? [new vscode.Range(start, 0, end - 1, 0)] : [];
 }
 
-/** What is painted, made once per window. */
+/** What is painted, made once per window. Each message to the window costs time before the next frame, so nothing is sent twice. */
 export class Paint implements vscode.Disposable {
+  // What an editor shows: of the lines, and of each type that changes with decisions.
+  private readonly linesOf = new WeakMap<vscode.TextEditor, { merged: Merged; version: number }>();
+  private readonly shown = new WeakMap<vscode.TextEditor, Map<vscode.TextEditorDecorationType, string>>();
   private readonly old = side(false);
   private readonly fresh = side(true);
   private readonly oldWords = words(false);
@@ -67,8 +70,25 @@ export class Paint implements vscode.Disposable {
       ...Object.values(this.verdicts)).dispose();
   }
 
+  private set(editor: vscode.TextEditor, type: vscode.TextEditorDecorationType, ranges: vscode.Range[]): void {
+    const shown = this.shown.get(editor) ?? new Map<vscode.TextEditorDecorationType, string>();
+    this.shown.set(editor, shown);
+    // Of a text that changed since, nobody knows where the ranges are now.
+    const key = ranges.length > 0 ? [editor.document.version, ...ranges.map(({ start, end }) => `${start.line}-${end.line}`)].join() : '';
+    if ((shown.get(type) ?? '') !== key) {
+      shown.set(type, key);
+      editor.setDecorations(type, ranges);
+    }
+  }
+
   /** Paints what stays as it is while hunks are decided. */
   lines(editor: vscode.TextEditor, merged: Merged): void {
+    const { version } = editor.document;
+    const shown = this.linesOf.get(editor);
+    if (shown?.merged === merged && shown.version === version) {
+      return;
+    }
+    this.linesOf.set(editor, { merged, version });
     editor.setDecorations(this.old, merged.spots.flatMap((spot) => lines(spot.start, spot.fresh)));
     editor.setDecorations(this.fresh, merged.spots.flatMap((spot) => lines(spot.fresh, spot.end)));
     const [oldWords, freshWords]: [vscode.Range[], vscode.Range[]] = [[], []];
@@ -89,14 +109,14 @@ export class Paint implements vscode.Disposable {
     const of = (mark: Mark) => merged.spots.filter((spot) => markOf(spot.id) === mark);
     // Behind the first line, where the eye is.
     const behind = (line: number) => new vscode.Range(line, Number.MAX_SAFE_INTEGER, line, Number.MAX_SAFE_INTEGER);
-    editor.setDecorations(this.verdicts.accepted, of('accepted').map((spot) => behind(spot.start)));
-    editor.setDecorations(this.verdicts.rejected, of('rejected').map((spot) => behind(spot.start)));
-    editor.setDecorations(this.dimmed, [...of('accepted'), ...of('rejected')].flatMap((spot) => lines(spot.start, endOf(spot))));
-    editor.setDecorations(this.changed, of('pending').filter((spot) => isChanged(spot.id)).map((spot) => behind(spot.start)));
+    this.set(editor, this.verdicts.accepted, of('accepted').map((spot) => behind(spot.start)));
+    this.set(editor, this.verdicts.rejected, of('rejected').map((spot) => behind(spot.start)));
+    this.set(editor, this.dimmed, [...of('accepted'), ...of('rejected')].flatMap((spot) => lines(spot.start, endOf(spot))));
+    this.set(editor, this.changed, of('pending').filter((spot) => isChanged(spot.id)).map((spot) => behind(spot.start)));
   }
 
   /** Marks where hunks wait in an ordinary document; `places` are lines of it. */
   waits(editor: vscode.TextEditor, places: { startLine: number; endLine: number }[]): void {
-    editor.setDecorations(this.waiting, places.map(({ startLine, endLine }) => new vscode.Range(startLine, 0, Math.max(endLine - 1, startLine), 0)));
+    this.set(editor, this.waiting, places.map(({ startLine, endLine }) => new vscode.Range(startLine, 0, Math.max(endLine - 1, startLine), 0)));
   }
 }

@@ -13,7 +13,7 @@ export interface Place {
 export type Mark = 'pending' | 'accepted' | 'rejected';
 
 /** What was decided here and is on its way to the server, by hunk. */
-export type Decided = ReadonlyMap<string, Mark>;
+export type Decided = Pick<ReadonlyMap<string, Mark>, 'get'>;
 
 /** What was made of a hunk: by what is on its way, else as the server has it. */
 export function markOf(hunk: ProposalHunk, decided: Decided): Mark {

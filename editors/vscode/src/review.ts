@@ -41,6 +41,8 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
   private current: Place | undefined;
   private turning: Promise<void> | undefined;
   private lensesAt = 0;
+  // What the lenses were made from last.
+  private lensesOn = '';
   private readonly disposables: vscode.Disposable[];
 
   constructor(private readonly server: Server, private readonly model: Model) {
@@ -112,7 +114,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     const places = new Map(proposal.files.flatMap((file) => file.hunks).map((hunk, index) => [hunk.id, index + 1]));
     const hunks = new Map(file.hunks.map((hunk) => [hunk.id, hunk]));
     const head = new vscode.CodeLens(new vscode.Range(0, 0, 0, 0), {
-      title: headline(proposal, this.model.counts(proposal)), tooltip: proposal.acceptance.join('\n'), command: 'ralph.reviewAll', arguments: [target],
+      title: spaced(headline(proposal, this.model.counts(proposal))), tooltip: proposal.acceptance.join('\n'), command: 'ralph.reviewAll', arguments: [target],
     });
     const spots = merged.spots.length > LENSES ? near(merged.spots, this.lensesAt) : merged.spots;
     return [head, ...spots.flatMap((spot) => {
@@ -123,7 +125,7 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
 
   private lensesOf(hunk: ProposalHunk, file: ProposalFileResult, spot: Spot, target: object, place: string): vscode.CodeLens[] {
     const range = new vscode.Range(spot.start, 0, spot.start, 0);
-    const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title, tooltip, command, arguments: [target] });
+    const lens = (title: string, command: string, tooltip?: string) => new vscode.CodeLens(range, { title: spaced(title), tooltip, command, arguments: [target] });
     const mark = this.model.markOf(hunk);
     const what = describe(hunk, file);
     const again = hunk.again ? 'rejected before, and here again' : undefined;
@@ -131,13 +133,14 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     if (mark !== 'pending') {
       return [lens(about, 'ralph.reviewAll'), lens('$(comment) Comment', 'ralph.comment', 'c')];
     }
-    const why = hunk.weakensTest ?? (hunk.state === 'conflict' ? (hunk.waitsFor ? `waits for ${hunk.waitsFor}` : 'does not fit the text as it is now') : undefined);
+    const isUnfit = hunk.state === 'conflict' && !hunk.waitsFor;
+    const why = hunk.weakensTest ?? (isUnfit ? 'does not fit the text as it is now' : hunk.state === 'conflict' ? `waits for ${hunk.waitsFor}` : undefined);
     return [
-      lens('$(check) Accept', 'ralph.accept', 'a'),
+      isUnfit ? lens('$(sync) Ask the agent to rebase', 'ralph.rebase', 'Sends the proposal back, with what does not fit named') : lens('$(check) Accept', 'ralph.accept', 'a'),
       lens('$(close) Reject', 'ralph.reject', 'r, with a reason: Shift+R'),
       lens('$(comment) Comment', 'ralph.comment', 'c'),
       lens('Side by side', 'ralph.sideBySide', 's'),
-      lens(`${about}${why ? ` $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
+      lens(`${about}${why ? ` · $(warning) ${why}` : ''}`, 'ralph.reviewAll'),
       ...hunk.findings.map((finding) => lens(`$(comment-unresolved) ${oneLine(finding)}`, 'ralph.comment', finding)),
     ];
   }
@@ -161,15 +164,28 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       }
     }
     this.draw();
-    this.lensesChanged.fire();
+    this.renewLenses();
+    this.prefetchFirst();
     void this.closeGone();
+  }
+
+  // Lenses that say what they said are left alone: new ones cost a layout of the editor.
+  private renewLenses(): void {
+    const shown = vscode.window.visibleTextEditors.map(({ document }) => this.at(document.uri)).filter((current) => current !== undefined);
+    const on = JSON.stringify(shown.map(({ of, proposal, file }) => [
+      of, proposal.title, proposal.checks, proposal.acceptance, this.model.counts(proposal), file.hunks.map((hunk) => [hunk, this.model.markOf(hunk)]),
+    ]));
+    if (on !== this.lensesOn) {
+      this.lensesOn = on;
+      this.lensesChanged.fire();
+    }
   }
 
   private marked(): void {
     for (const editor of vscode.window.visibleTextEditors) {
       this.drawMarks(editor);
     }
-    this.lensesChanged.fire();
+    this.renewLenses();
   }
 
   private draw(): void {
@@ -262,8 +278,20 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
     const at = order.findIndex((other) => other.hunk.id === place.hunk.id);
     const next = order.slice(at + 1).find((other) => other.file !== place.file && this.model.markOf(other.hunk) === 'pending');
     if (at >= 0 && next) {
-      void vscode.workspace.openTextDocument(this.uriOf(next)).then(undefined, () => undefined);
+      this.ready(next);
     }
+  }
+
+  // The review begins with a picture, not with a question to the server.
+  private prefetchFirst(): void {
+    const first = this.shown.size === 0 ? this.model.pending()[0] : undefined;
+    if (first) {
+      this.ready(first);
+    }
+  }
+
+  private ready(place: Place): void {
+    void vscode.workspace.openTextDocument(this.uriOf(place)).then(undefined, () => undefined);
   }
 
   private reveal(editor: vscode.TextEditor, place: Place): void {
@@ -324,6 +352,11 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       await vscode.window.tabGroups.close(gone, true);
     }
   }
+}
+
+// An ordinary space between an icon and its word is not drawn.
+function spaced(title: string): string {
+  return title.replace(/(\$\([a-z-]+\)) /g, '$1\u00a0').replace(/ (\$\([a-z-]+\))/g, '\u00a0$1');
 }
 
 function near(spots: Spot[], line: number): Spot[] {

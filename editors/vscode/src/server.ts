@@ -1,7 +1,9 @@
 // The one client of this window. Its program may be missing, come later or change; everything else goes on meanwhile.
 
 import * as vscode from 'vscode';
-import { LanguageClient, type LanguageClientOptions, State } from 'vscode-languageclient/node';
+import {
+  LanguageClient, type LanguageClientOptions, type MessageActionItem, MessageType, type ShowMessageRequestParams, State,
+} from 'vscode-languageclient/node';
 import { problem } from './program';
 import { type CommandResult, CONTENT, INPUT, VERSION } from './protocol';
 import { reviewOf } from './uris';
@@ -121,6 +123,8 @@ export class Server implements vscode.Disposable {
         ignoreFocusOut: true,
       })) ?? null,
     }));
+    // In place of the library's own, which would run the lines of a question together.
+    client.onRequest('window/showMessageRequest', ({ type, message, actions }: ShowMessageRequestParams) => choose(type, message, actions ?? []));
     for (const { method, hear } of this.listeners) {
       client.onNotification(method, hear);
     }
@@ -192,6 +196,20 @@ export class Server implements vscode.Disposable {
   async content(uri: string): Promise<string> {
     return (await (await this.ready()).sendRequest<{ text: string }>(CONTENT, { uri })).text;
   }
+}
+
+// A question of several lines, such as the commands to be trusted, is to be read before anything is pressed: it is shown
+// as a dialog, whose first button is Enter and whose last one is Escape.
+async function choose(type: MessageType, message: string, actions: MessageActionItem[]): Promise<MessageActionItem | null> {
+  const { window } = vscode;
+  const say = type === MessageType.Error ? window.showErrorMessage : type === MessageType.Warning ? window.showWarningMessage : window.showInformationMessage;
+  const [first, ...rest] = message.split('\n');
+  if (rest.length === 0) {
+    return (await say(message, ...actions)) ?? null;
+  }
+  const buttons = actions.map(({ title }, index) => ({ title, isCloseAffordance: index > 0 && index === actions.length - 1 }));
+  const chosen = await say(first ?? '', { modal: true, detail: rest.join('\n') }, ...buttons);
+  return chosen ? { title: chosen.title } : null;
 }
 
 // The folder a command is about: that of the file the person looks at, where there are several.

@@ -25,6 +25,9 @@ const remedies: Node[] = [
   { kind: 'remedy', root: '', label: 'Open the setting ralph.path', icon: 'gear', command: 'workbench.action.openSettings', argument: 'ralph.path' },
 ];
 
+// Milliseconds after the last decision until the tree follows.
+const CALM = 300;
+
 const icons: Record<string, [string, string?]> = {
   draft: ['edit'],
   ready: ['circle-outline'],
@@ -54,6 +57,7 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   private since = 0;
   private attempt = '';
   private calm: NodeJS.Timeout | undefined;
+  private readonly contexts = new Map<string, unknown>();
 
   constructor(private readonly model: Model, private readonly server: Server) {
     this.tree = vscode.window.createTreeView('ralph.tasks', { treeDataProvider: this, showCollapseAll: true });
@@ -61,11 +65,12 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
     // Elapsed time moves although nothing is sent.
     const clock = setInterval(() => this.showStatus(), 1000);
     this.disposables = [
-      this.changed, this.tree, this.item, server.onChange(() => this.update()), model.onChange(() => this.update()),
-      // Keys that follow each other fast must not wait for a tree.
+      this.changed, this.tree, this.item, server.onChange(() => this.update()),
+      // Keys that follow each other fast must not wait for a tree, neither for their own news nor for that of the key before.
+      model.onChange(() => (this.calm ? undefined : this.update())),
       model.onMark(() => {
         clearTimeout(this.calm);
-        this.calm = setTimeout(() => this.update(), 300);
+        this.calm = setTimeout(() => this.update(), CALM);
       }),
       { dispose: () => clearInterval(clock) },
     ];
@@ -78,6 +83,8 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   }
 
   private update(): void {
+    clearTimeout(this.calm);
+    this.calm = undefined;
     this.changed.fire();
     const statuses = [...this.model.statuses.values()];
     this.tree.badge = badge(statuses);
@@ -87,7 +94,8 @@ export class View implements vscode.TreeDataProvider<Node>, vscode.Disposable {
       'ralph.waiting': statuses.some((status) => status.run && isWaiting(status.run)),
       'ralph.health': this.server.health,
     };
-    for (const [key, value] of Object.entries(contexts)) {
+    for (const [key, value] of Object.entries(contexts).filter(([key, value]) => this.contexts.get(key) !== value)) {
+      this.contexts.set(key, value);
       void vscode.commands.executeCommand('setContext', key, value);
     }
     this.showStatus();

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 
 // Milliseconds after which something that was waited for counts as missing. A machine whose cores are all taken needs
 // ten times what an idle one does.
-const PATIENCE = Number(process.env.TEST_PATIENCE ?? 150_000);
+export const PATIENCE = Number(process.env.TEST_PATIENCE ?? 150_000);
 
 /** Opens the folder in a browser of its own. */
 export async function open(address, folder) {
@@ -110,6 +110,32 @@ export class Person {
   /** The title of the active tab. */
   async tab() {
     return (await this.page.locator('.tab.active').first().getAttribute('aria-label', { timeout: 1000 })) ?? '';
+  }
+
+  /** How many elements a selector finds that can be seen. */
+  async count(selector) {
+    return this.page.locator(selector).filter({ visible: true }).count();
+  }
+
+  /** Begins a comment at the `+` beside the first hunk in sight, types lines into it, and adds it. */
+  async plus(...lines) {
+    const editor = this.page.locator('.editor-instance');
+    const form = editor.locator('.review-widget .comment-form');
+    await this.until('the form of the comment', async () => {
+      const line = editor.locator('.view-line', { hasText: 'loud' }).first();
+      await line.hover({ timeout: 5000 });
+      await editor.locator('.comment-range-glyph.line-hover, .comment-range-glyph.comment-diff-added').first().click({ timeout: 5000, force: true });
+      await form.first().waitFor({ timeout: 5000 });
+      return true;
+    });
+    await form.locator('.monaco-editor').first().click();
+    for (const [index, line] of lines.entries()) {
+      if (index > 0) await this.page.keyboard.press('Enter');
+      await this.page.keyboard.type(line);
+    }
+    await this.until('the text in the form', async () => plain(await form.first().innerText()).includes(lines.at(-1)));
+    await this.keep('comment-form');
+    await editor.locator('.review-widget').getByText('Add Comment', { exact: true }).first().click();
   }
 
   async key(key) {

@@ -1,7 +1,7 @@
 // A repository of its own for one test, with an agent that follows a script, and a workbench that serves it.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -85,10 +85,17 @@ export class World {
     return readFileSync(join(root, path), 'utf8');
   }
 
-  /** Starts the workbench with the extension; resolves with its address. */
-  async start() {
+  /**
+   * Starts the workbench with the extension; resolves with its address. With `helper` the extension of the tests is there
+   * as well, with `settings` more of these count, and only with `trust` the person is asked whether they trust a folder.
+   */
+  async start({ helper = false, settings: more = {}, trust = false } = {}) {
     const [server, node] = [need('TEST_CODE_SERVER'), need('TEST_NODE')];
-    writeFileSync(join(this.folder, 'user/User/settings.json'), JSON.stringify(settings));
+    writeFileSync(join(this.folder, 'user/User/settings.json'), JSON.stringify({ ...settings, ...more }));
+    if (helper) {
+      // A folder that is there before anything was installed counts as installed.
+      cpSync(new URL('helper', import.meta.url), join(this.folder, 'extensions/ralph-tests.helper-0.0.1'), { recursive: true });
+    }
     // A setting of the machine the files are on. It comes after the extension has started, which must not matter.
     writeFileSync(join(this.folder, 'user/Machine/settings.json'), JSON.stringify({ 'ralph.path': PROGRAM }));
     writeFileSync(join(this.folder, 'server.yaml'), 'auth: none\n');
@@ -97,7 +104,7 @@ export class World {
     execFileSync(node, [entry, ...common, '--install-extension', need('TEST_VSIX'), '--force'], { env: this.env, stdio: 'ignore' });
     const port = await freePort();
     this.server = spawn(node, [entry, ...common, '--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry',
-      '--disable-update-check', '--disable-workspace-trust', '--disable-getting-started-override', '--disable-file-downloads',
+      '--disable-update-check', ...(trust ? [] : ['--disable-workspace-trust']), '--disable-getting-started-override', '--disable-file-downloads',
       '--reconnection-grace-time', '5'], { env: this.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const said = [];
     await new Promise((resolve, reject) => {
@@ -111,6 +118,20 @@ export class World {
     });
     this.address = `http://127.0.0.1:${port}`;
     return this.address;
+  }
+
+  /** The command lines of our programs that run in this world, of those that have all the words. */
+  running(...words) {
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        const isHere = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TMPDIR=${this.folder}/`);
+        return isHere && /ralph[^/]*$/.test(line[0]) && words.every((word) => line.includes(word)) ? [line.join(' ')] : [];
+      } catch {
+        // It ended meanwhile.
+        return [];
+      }
+    });
   }
 
   /** Ends everything that was started, and removes the folder. */
