@@ -299,13 +299,29 @@ async fn make_pending(context: &Context, undone: &[HunkId]) -> Result<(), ApiErr
         let Some(proposal) = current.record(id).and_then(|record| record.proposal.as_ref()) else { continue };
         let known = |hunk: &&HunkId| proposal.hunks.iter().any(|known| known.id == **hunk);
         let hunks: Vec<HunkId> = undone.iter().filter(known).cloned().collect();
-        if hunks.is_empty() {
-            continue;
+        if !hunks.is_empty() {
+            mark_pending(context, id, hunks).await?;
         }
-        if current.record(id).is_some_and(|record| record.done) {
-            context.ask(Input::Reopen { task: id.clone() }).await?;
-        }
-        context.ask(Input::MarkHunks { task: id.clone(), hunks, mark: Mark::Pending, by: "person".into() }).await?;
     }
     Ok(())
+}
+
+/// Makes hunks of one task pending again. The task may become done at any moment before that, since its files were as the
+/// accept left them a moment ago; then it is reopened and marked once more.
+async fn mark_pending(context: &Context, id: &TaskId, hunks: Vec<HunkId>) -> Result<(), ApiError> {
+    loop {
+        if is_done(context, id).await? {
+            context.ask(Input::Reopen { task: id.clone() }).await?;
+        }
+        let (mark, by) = (Mark::Pending, "person".into());
+        match context.ask(Input::MarkHunks { task: id.clone(), hunks: hunks.clone(), mark, by }).await {
+            Err(error) if !is_done(context, id).await? => return Err(error),
+            Err(_) => {}
+            Ok(_) => return Ok(()),
+        }
+    }
+}
+
+async fn is_done(context: &Context, id: &TaskId) -> Result<bool, ApiError> {
+    Ok(state(context).await?.record(id).is_some_and(|record| record.done))
 }

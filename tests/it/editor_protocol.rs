@@ -79,6 +79,89 @@ fn every_name_and_every_field_is_documented_and_no_other() {
     assert_eq!(written, expected, "a section is about something that is not there");
 }
 
+/// The examples of a section: its blocks of JSON.
+fn examples(section: &str) -> Vec<Value> {
+    let blocks = section.split("```json\n").skip(1).filter_map(|rest| rest.split_once("\n```"));
+    blocks.map(|(text, _)| serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
+}
+
+/// Whether the value has one of the types that the schema names.
+fn has_type(node: &Value, value: &Value) -> bool {
+    let named = match &node["type"] {
+        Value::Null => return true,
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        one => vec![one.as_str().expect("the name of a type")],
+    };
+    named.iter().any(|name| match *name {
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        other => panic!("the schema has the type {other}"),
+    })
+}
+
+/// What is wrong with an example. One of what the server sends has every field; one of parameters only what it is about.
+fn faults(schema: &Value, node: &Value, value: &Value, at: &str, is_whole: bool) -> Vec<String> {
+    if let Some(name) = node["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return faults(schema, &schema["$defs"][name], value, at, is_whole);
+    }
+    if let Some(choices) = node["anyOf"].as_array() {
+        let mut found = choices.iter().map(|choice| faults(schema, choice, value, at, is_whole));
+        return found.find(Vec::is_empty).map_or_else(|| vec![format!("{at} is none of its types")], |_| Vec::new());
+    }
+    if !has_type(node, value) {
+        return vec![format!("{at} is {value}, not {}", node["type"])];
+    }
+    let mut found = Vec::new();
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        found.extend(faults(schema, &node["items"], item, &format!("{at}[{index}]"), is_whole));
+    }
+    let Some(object) = value.as_object().filter(|_| node["type"].is_string()) else { return found };
+    let properties = node["properties"].as_object();
+    for (name, field) in object {
+        let at = format!("{at}.{name}");
+        match properties.and_then(|known| known.get(name)).or_else(|| node.get("additionalProperties")) {
+            Some(known) => found.extend(faults(schema, known, field, &at, is_whole)),
+            None => found.push(format!("{at} is no field")),
+        }
+    }
+    let missing = properties.into_iter().flatten().map(|(name, _)| name).filter(|name| !object.contains_key(*name));
+    found.extend(missing.filter(|_| is_whole).map(|name| format!("{at}.{name} is missing")));
+    found
+}
+
+#[test]
+fn everything_that_is_sent_has_an_example_that_is_right() {
+    let (schema, sections) = (schema(), sections());
+    let node = |name: &str| &schema["$defs"][name];
+    let mut expected: Vec<(String, &Value, bool)> = Vec::new();
+    expected.extend(commands(&schema).into_iter().map(|(name, parameters)| (name, node(&parameters), false)));
+    expected.extend(names(&schema, "notifications").into_iter().map(|(name, fields)| (name, node(&fields), true)));
+    let types = ["ContentParams", "ContentResult", "InputParams", "InputResult", "StatusResult", "RunStatus"];
+    for name in types.into_iter().chain(["ProposalResult", "CommandResult"]) {
+        expected.push((name.to_owned(), node(name), true));
+    }
+    for (name, node, is_whole) in expected {
+        let examples = examples(&sections[&name]);
+        assert_eq!(examples.len(), 1, "{name} has one example");
+        assert_eq!(faults(&schema, node, &examples[0], &name, is_whole), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_example_that_is_wrong_is_found() {
+    let schema = schema();
+    let node = serde_json::json!({ "$ref": "#/$defs/StatusNotification" });
+    let example = serde_json::json!({ "root": 1, "states": { "done": "two" }, "run": { "id": [] }, "strange": null });
+    let found = faults(&schema, &node, &example, "it", true);
+    for fault in ["it.root is 1", "it.states.done is", "it.run is none", "it.strange is no", "it.pending is missing"] {
+        assert!(found.iter().any(|line| line.starts_with(fault)), "{fault}: {found:?}");
+    }
+}
+
 #[test]
 fn everything_a_command_takes_may_be_left_out() {
     let schema = schema();
