@@ -420,7 +420,7 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
     let current = state(context).await?;
     let proposal = proposal_of(&current, &task)?;
     let wanted = or_pending(context, &task, hunks).await?;
-    if let Some(unknown) = wanted.iter().find(|id| !proposal.hunks.iter().any(|hunk| hunk.id == **id)) {
+    if let Some(unknown) = proposal.unknown(&wanted) {
         return Err(ApiError::new(ErrorKind::Usage, format!("task `{task}` has no hunk `{unknown}`"))
             .with_hint(format!("look at `ralph-sidecar review {task}`")));
     }
@@ -451,6 +451,10 @@ async fn accept(context: &Context, task: TaskId, hunks: Vec<HunkId>, write: bool
 pub async fn look_on_disk(context: &Context, task: &TaskId) {
     let Ok(current) = state(context).await else { return };
     let Ok(proposal) = proposal_of(&current, task) else { return };
+    if !proposal.is_decided() {
+        // Whatever is there, nothing follows from it yet; and this is asked for with every decision.
+        return;
+    }
     let accepted = proposal.accepted();
     match context.world.workshop.on_disk(&proposal.base, &proposal.head, accepted.clone()).await {
         Ok(found) if accepted.is_subset(&found) => {

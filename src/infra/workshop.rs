@@ -4,6 +4,7 @@ mod commit;
 mod landing;
 mod outside;
 mod part;
+mod proposed;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -12,7 +13,7 @@ use super::paths::StatePaths;
 use super::repository::{FileChange, MergeOutcome, Repository, RepositoryError, SnapshotRequest};
 use super::slots::{Slot, SlotError, Slots};
 use crate::domain::event::Mark;
-use crate::domain::hunks::{FileChangeTexts, FileVersion, HunkId, file_hunks, read_version};
+use crate::domain::hunks::{FileChangeTexts, FileVersion, HunkId, read_version};
 use crate::domain::landing::Landing;
 use crate::domain::task::TaskId;
 use crate::engine::ports::{
@@ -21,6 +22,7 @@ use crate::engine::ports::{
 };
 use crate::protocol::engine_api::{AcceptReply, Buffer, ProposalFile};
 use async_trait::async_trait;
+use proposed::ProposedFile;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ struct Inside {
     /// The private index of snapshots.
     index: PathBuf,
     undo: undo::UndoLog,
+    proposed: proposed::Kept,
     /// Put before keys in refs and before slot names: empty for the main checkout.
     prefix: String,
 }
@@ -92,7 +95,8 @@ impl GitWorkshop {
         let prefix = name.filter(|_| linked).map(|name| format!("{name}-")).unwrap_or_default();
         let slots = Slots::new(repository.clone(), &paths.slots)?;
         let undo = undo::UndoLog::new(paths.root.join("undo"));
-        Ok(Self(Arc::new(Inside { repository, slots, index: paths.root.join("snapshot.index"), undo, prefix })))
+        let (index, proposed) = (paths.root.join("snapshot.index"), proposed::Kept::default());
+        Ok(Self(Arc::new(Inside { repository, slots, index, undo, proposed, prefix })))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -217,11 +221,15 @@ impl Inside {
         }
         Ok(self.repository.diff(base, head)?)
     }
+
+    /// Returns what changed between two commits, with its hunks.
+    fn proposed(&self, base: &str, head: &str) -> PortResult<Arc<[ProposedFile]>> {
+        self.proposed.get(base, head, || self.changes(base, head))
+    }
 }
 
 /// Returns one file of a proposal with its hunks.
-fn proposal_file(change: &FileChange) -> ProposalFile {
-    let texts = texts_of(change);
+fn proposal_file(ProposedFile { change, hunks }: &ProposedFile) -> ProposalFile {
     let text = |bytes: Option<&[u8]>| match read_version(bytes) {
         FileVersion::Text(text) => Some(text.to_owned()),
         _ => None,
@@ -231,7 +239,7 @@ fn proposal_file(change: &FileChange) -> ProposalFile {
         old_path: change.old_path.clone(),
         base_text: text(change.old.as_deref()),
         head_text: text(change.new.as_deref()),
-        hunks: file_hunks(&texts).into_iter().map(|hunk| (hunk, Mark::Pending)).collect(),
+        hunks: hunks.iter().map(|hunk| (hunk.clone(), Mark::Pending)).collect(),
     }
 }
 
@@ -334,7 +342,7 @@ impl Workshop for GitWorkshop {
 
     async fn files(&self, base: &str, head: &str) -> PortResult<Vec<ProposalFile>> {
         let (base, head) = (base.to_owned(), head.to_owned());
-        self.blocking(move |inside| Ok(inside.changes(&base, &head)?.iter().map(proposal_file).collect())).await
+        self.blocking(move |inside| Ok(inside.proposed(&base, &head)?.iter().map(proposal_file).collect())).await
     }
 
     async fn write_hunks(
@@ -347,8 +355,8 @@ impl Workshop for GitWorkshop {
     ) -> PortResult<AcceptReply> {
         let (base, head) = (base.to_owned(), head.to_owned());
         self.blocking(move |inside| {
-            let changes = inside.changes(&base, &head)?;
-            landing::write(inside, &changes, &landing::Choice { accepted, rejected, wanted })
+            let files = inside.proposed(&base, &head)?;
+            landing::write(inside, &files, &landing::Choice { accepted, rejected, wanted })
         })
         .await
     }
@@ -360,7 +368,7 @@ impl Workshop for GitWorkshop {
 
     async fn on_disk(&self, base: &str, head: &str, accepted: BTreeSet<HunkId>) -> PortResult<BTreeSet<HunkId>> {
         let (base, head) = (base.to_owned(), head.to_owned());
-        self.blocking(move |inside| landing::on_disk(inside, &inside.changes(&base, &head)?, &accepted)).await
+        self.blocking(move |inside| landing::on_disk(inside, &inside.proposed(&base, &head)?, &accepted)).await
     }
 
     async fn misfits(
@@ -371,7 +379,7 @@ impl Workshop for GitWorkshop {
         rejected: BTreeSet<HunkId>,
     ) -> PortResult<Vec<(HunkId, String)>> {
         let (base, head) = (base.to_owned(), head.to_owned());
-        self.blocking(move |inside| landing::misfits(inside, &inside.changes(&base, &head)?, &accepted, &rejected))
+        self.blocking(move |inside| landing::misfits(inside, &inside.proposed(&base, &head)?, &accepted, &rejected))
             .await
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Lines end at `\n`, `\r\n` or a lone `\r`, as the protocol says.
 
+use crate::domain::hunks::LineStarts;
 use crate::protocol::line_index::{self, LineIndex};
 use lsp_types::{Position, Range, TextDocumentContentChangeEvent, TextEdit, Url};
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 /// A text that knows its lines.
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct Text {
     content: String,
     index: LineIndex,
+    /// Its lines as hunks count them, once somebody asked.
+    starts: OnceCell<LineStarts>,
 }
 
 impl Text {
@@ -18,7 +22,12 @@ impl Text {
     pub fn new(content: impl Into<String>) -> Self {
         let content = content.into();
         let index = LineIndex::new(&content);
-        Self { content, index }
+        Self { content, index, starts: OnceCell::new() }
+    }
+
+    /// Returns where the lines start as hunks count them: they end at `\n` alone.
+    pub fn line_starts(&self) -> &LineStarts {
+        self.starts.get_or_init(|| LineStarts::new(&self.content))
     }
 
     /// Returns the whole text.
@@ -65,16 +74,11 @@ impl Text {
 
     /// Applies one change of `textDocument/didChange`.
     pub fn apply(&mut self, change: &TextDocumentContentChangeEvent) {
-        let content = match change.range {
-            None => change.text.clone(),
-            Some(range) => {
-                let bytes = self.bytes(range);
-                let mut content = std::mem::take(&mut self.content);
-                content.replace_range(bytes, &change.text);
-                content
-            }
-        };
-        *self = Self::new(content);
+        let Some(range) = change.range else { return *self = Self::new(change.text.clone()) };
+        let bytes = self.bytes(range);
+        self.content.replace_range(bytes.clone(), &change.text);
+        self.index.replace(&self.content, bytes, change.text.len());
+        self.starts = OnceCell::new();
     }
 
     /// Returns the edits that turn this text into `new`, as few whole lines as a common prefix and suffix allow.

@@ -11,7 +11,7 @@ pub struct Position {
 /// Knows where the lines and the non-ASCII characters of one text are.
 ///
 /// A line ends at `\n`, `\r\n` or a lone `\r`, as the Language Server Protocol has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineIndex {
     lines: Vec<usize>,
     /// For each non-ASCII character: the offset behind it, and bytes minus UTF-16 units of the text up to there.
@@ -21,22 +21,37 @@ pub struct LineIndex {
 
 impl LineIndex {
     pub fn new(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let mut lines = vec![0];
-        for (i, b) in bytes.iter().enumerate() {
-            if *b == b'\n' || (*b == b'\r' && bytes.get(i + 1) != Some(&b'\n')) {
-                lines.push(i + 1);
-            }
+        let mut index = Self { lines: vec![0], wide: Vec::new(), len: text.len() };
+        line_starts(text.as_bytes(), 0..text.len(), &mut index.lines);
+        wide_characters(text, 0..text.len(), 0, &mut index.wide);
+        index
+    }
+
+    /// Follows a replacement: `text` is the text after it, in which `inserted` bytes stand in place of the bytes
+    /// `removed` of the text before. What is outside is not read again.
+    pub fn replace(&mut self, text: &str, removed: std::ops::Range<usize>, inserted: usize) {
+        let (start, end) = (removed.start, removed.start + inserted);
+        let moved = |offset: usize| offset - removed.end + end;
+        // Whether a line ends at a lone `\r` depends on the byte behind it, so the byte before is looked at again.
+        let again = start.saturating_sub(1);
+        let first = self.lines.partition_point(|line| *line <= again);
+        let last = self.lines.partition_point(|line| *line <= removed.end);
+        let mut between = Vec::new();
+        line_starts(text.as_bytes(), again..end, &mut between);
+        self.lines.iter_mut().skip(last).for_each(|line| *line = moved(*line));
+        self.lines.splice(first..last, between);
+        let first = self.wide.partition_point(|(behind, _)| *behind <= start);
+        let last = self.wide.partition_point(|(behind, _)| *behind <= removed.end);
+        let delta = |entries: &[(usize, usize)]| entries.last().map_or(0, |(_, delta)| *delta);
+        let (before, after) = (delta(&self.wide[..first]), delta(&self.wide[..last]));
+        let mut between = Vec::new();
+        wide_characters(text, start..end, before, &mut between);
+        let now = between.last().map_or(before, |(_, delta)| *delta);
+        for (behind, delta) in self.wide.iter_mut().skip(last) {
+            (*behind, *delta) = (moved(*behind), *delta - after + now);
         }
-        let mut wide = Vec::new();
-        if !text.is_ascii() {
-            let mut delta = 0;
-            for (i, c) in text.char_indices().filter(|(_, c)| !c.is_ascii()) {
-                delta += c.len_utf8() - c.len_utf16();
-                wide.push((i + c.len_utf8(), delta));
-            }
-        }
-        Self { lines, wide, len: bytes.len() }
+        self.wide.splice(first..last, between);
+        self.len = text.len();
     }
 
     /// Returns how many lines there are; at least 1.
@@ -80,6 +95,27 @@ impl LineIndex {
     }
 }
 
+/// Adds where lines start behind the line ends among these bytes.
+fn line_starts(text: &[u8], bytes: std::ops::Range<usize>, starts: &mut Vec<usize>) {
+    for at in bytes {
+        if text[at] == b'\n' || (text[at] == b'\r' && text.get(at + 1) != Some(&b'\n')) {
+            starts.push(at + 1);
+        }
+    }
+}
+
+/// Adds the non-ASCII characters among these bytes; `delta` is that of the text before.
+fn wide_characters(text: &str, bytes: std::ops::Range<usize>, mut delta: usize, wide: &mut Vec<(usize, usize)>) {
+    let part = &text[bytes.clone()];
+    if part.is_ascii() {
+        return;
+    }
+    for (at, c) in part.char_indices().filter(|(_, c)| !c.is_ascii()) {
+        delta += c.len_utf8() - c.len_utf16();
+        wide.push((bytes.start + at + c.len_utf8(), delta));
+    }
+}
+
 fn to_u32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -116,6 +152,21 @@ mod tests {
                 if !inside_break {
                     prop_assert_eq!(index.offset(&text, position), offset);
                 }
+            }
+        }
+
+        #[test]
+        fn an_index_that_follows_is_as_good_as_new(
+            text in "[aé😀\\r\\n]{0,20}", changes in prop::collection::vec((0usize..60, 0usize..20, "[bü😀\\r\\n]{0,6}"), 1..6),
+        ) {
+            let mut text = text;
+            let mut index = LineIndex::new(&text);
+            for (from, length, inserted) in changes {
+                let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                let removed = boundary(from)..boundary(boundary(from) + length);
+                text.replace_range(removed.clone(), &inserted);
+                index.replace(&text, removed, inserted.len());
+                prop_assert_eq!(&index, &LineIndex::new(&text));
             }
         }
 

@@ -22,6 +22,47 @@ pub fn line_ending(line: &str) -> &str {
     &line[line_content(line).len()..]
 }
 
+/// Returns a line without its line end and byte order mark, which an editor may change by itself.
+pub(crate) fn unmarked(line: &str) -> &str {
+    let content = line_content(line);
+    content.strip_prefix('\u{feff}').unwrap_or(content)
+}
+
+/// Where the lines of one text begin: found once, so that the place of a line costs no second look at the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineStarts {
+    /// The start of each line and the end of the text, in bytes.
+    boundaries: Vec<usize>,
+}
+
+impl LineStarts {
+    /// Finds the lines of a text, as [`split_lines`] cuts it.
+    pub fn new(text: &str) -> Self {
+        let mut boundaries = vec![0];
+        boundaries.extend(text.match_indices('\n').map(|(at, _)| at + 1));
+        if boundaries.last() != Some(&text.len()) {
+            boundaries.push(text.len());
+        }
+        Self { boundaries }
+    }
+
+    /// Returns how many lines there are; none in an empty text.
+    pub fn count(&self) -> usize {
+        self.boundaries.len() - 1
+    }
+
+    /// Returns the bytes of half-open lines; a line past the last is the end of the text.
+    pub fn bytes(&self, lines: Range<usize>) -> Range<usize> {
+        let at = |line: usize| self.boundaries[line.min(self.count())];
+        at(lines.start)..at(lines.end)
+    }
+
+    /// Returns a line of the text that this was made from.
+    pub fn line<'a>(&self, text: &'a str, line: usize) -> &'a str {
+        text.get(self.bytes(line..line + 1)).unwrap_or_default()
+    }
+}
+
 /// Gives equal lines equal numbers, so that diffs compare numbers.
 #[derive(Default)]
 pub(crate) struct Interner<'a> {
@@ -40,13 +81,7 @@ impl<'a> Interner<'a> {
     where
         S: AsRef<str> + ?Sized + 'a,
     {
-        lines
-            .into_iter()
-            .map(|line| {
-                let content = line_content(line.as_ref());
-                self.id(content.strip_prefix('\u{feff}').unwrap_or(content))
-            })
-            .collect()
+        lines.into_iter().map(|line| self.id(unmarked(line.as_ref()))).collect()
     }
 }
 

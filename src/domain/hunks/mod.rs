@@ -17,8 +17,8 @@ pub(crate) use apply::fits;
 pub use apply::{ApplyError, FileResult, apply, resolve_file};
 pub use describe::{as_diff, describe, quoted};
 pub use emphasis::{Emphasis, Span, emphasis};
-pub(crate) use lines::{Interner, line_diff};
-pub use lines::{line_content, line_ending, split_lines};
+pub(crate) use lines::{Interner, line_diff, unmarked};
+pub use lines::{LineStarts, line_content, line_ending, split_lines};
 pub use make::{file_hunks, read_version};
 pub use weaken::{review_order, weakens_test};
 

@@ -40,7 +40,7 @@ impl Next {
         by: String,
     ) -> Result<(), Refusal> {
         let proposal = self.proposal(&task)?;
-        if let Some(unknown) = hunks.iter().find(|id| !proposal.has(id)) {
+        if let Some(unknown) = proposal.unknown(&hunks) {
             return Err(Refusal::NoHunk { task, hunk: unknown.0.clone() });
         }
         // Saying the same again is nothing new.

@@ -11,7 +11,7 @@
 
 use super::align::{Alignment, Fate, distance};
 use super::{HunkState, LineEnd, Mapped};
-use crate::domain::hunks::{Hunk, HunkId, Interner, line_ending, split_lines};
+use crate::domain::hunks::{Hunk, HunkId, Interner, LineStarts, line_ending, split_lines, unmarked};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -33,26 +33,27 @@ pub fn map_hunks(
     rejected: &BTreeSet<HunkId>,
     buffer: &str,
 ) -> Vec<Mapped> {
-    let (base, buffer) = (split_lines(base), split_lines(buffer));
     let mut sorted: Vec<&Hunk> = hunks.iter().filter(|hunk| hunk.is_text() && !rejected.contains(&hunk.id)).collect();
     sorted.sort_by_key(|hunk| hunk.old_start);
-    let mut interner = Interner::default();
-    let base_keys = interner.keys(base.iter().copied());
-    let buffer_keys = interner.keys(buffer.iter().copied());
+    let lines = split_lines(base);
     let mut places = Vec::with_capacity(sorted.len());
     let mut misfits = Vec::new();
     let mut free = 0;
     for hunk in sorted {
-        if hunk.old_range().start < free || !crate::domain::hunks::fits(hunk, &base) {
+        if hunk.old_range().start < free || !crate::domain::hunks::fits(hunk, &lines) {
             misfits.push(conflict(hunk));
             continue;
         }
         free = hunk.old_range().end;
-        let (old, new) = (interner.keys(&hunk.old_lines), interner.keys(&hunk.new_lines));
-        let recorded = accepted.contains(&hunk.id);
-        places.push(Place { hunk, ends_only: old == new, old, new, recorded });
+        let ends_only = is_alike(&hunk.old_lines, &hunk.new_lines);
+        places.push(Place { hunk, ends_only, recorded: accepted.contains(&hunk.id) });
     }
-    let mapping = Mapping { base, base_keys, buffer, buffer_keys, places };
+    let mapping = Mapping {
+        texts: Texts { base, base_starts: LineStarts::new(base), buffer, buffer_starts: LineStarts::new(buffer) },
+        base: lines,
+        buffer: split_lines(buffer),
+        places,
+    };
     let mut mapped = mapping.run();
     mapped.extend(misfits);
     mapped
@@ -63,23 +64,45 @@ fn conflict(hunk: &Hunk) -> Mapped {
     Mapped { hunk: id, state: HunkState::Conflict, lines: 0..0, edited: false, line_end: None, final_newline: None }
 }
 
-/// A hunk with its lines as numbers.
+/// Tells whether lines are equal as mapping compares them.
+fn is_alike<A: AsRef<str>, B: AsRef<str>>(lines: &[A], other: &[B]) -> bool {
+    let same = |(line, other): (&A, &B)| unmarked(line.as_ref()) == unmarked(other.as_ref());
+    lines.len() == other.len() && lines.iter().zip(other).all(same)
+}
+
+/// A hunk that fits the base.
 struct Place<'a> {
     hunk: &'a Hunk,
-    old: Vec<u32>,
-    new: Vec<u32>,
     /// Old and new differ in line ends (or a byte order mark) only.
     ends_only: bool,
     recorded: bool,
 }
 
 impl Place<'_> {
-    fn side(&self, is_new: bool) -> &[u32] {
-        if is_new { &self.new } else { &self.old }
-    }
-
     fn lines(&self, is_new: bool) -> &[String] {
         if is_new { &self.hunk.new_lines } else { &self.hunk.old_lines }
+    }
+}
+
+/// Base and buffer with the places of their lines.
+struct Texts<'a> {
+    base: &'a str,
+    base_starts: LineStarts,
+    buffer: &'a str,
+    buffer_starts: LineStarts,
+}
+
+/// Base, buffer and hunks with their lines as numbers, which differences are made of.
+struct Keys {
+    base: Vec<u32>,
+    buffer: Vec<u32>,
+    /// The old and the new lines of each place.
+    sides: Vec<[Vec<u32>; 2]>,
+}
+
+impl Keys {
+    fn side(&self, index: usize, is_new: bool) -> &[u32] {
+        &self.sides[index][usize::from(is_new)]
     }
 }
 
@@ -95,29 +118,28 @@ struct Explanation {
 }
 
 struct Mapping<'a> {
+    texts: Texts<'a>,
     base: Vec<&'a str>,
-    base_keys: Vec<u32>,
     buffer: Vec<&'a str>,
-    buffer_keys: Vec<u32>,
     places: Vec<Place<'a>>,
 }
 
 impl Mapping<'_> {
     fn run(&self) -> Vec<Mapped> {
         if let Some(sides) = self.explain() {
-            let (_, regions) = self.expected_keys(&sides);
-            let fates = regions.into_iter().map(Fate::Intact).collect();
+            let fates = self.regions(&sides).into_iter().map(Fate::Intact).collect();
             return self.describe(&sides, fates);
         }
+        let keys = self.keys();
         let mut sides: Vec<bool> = self.places.iter().map(|place| place.recorded).collect();
-        let (expected, regions) = self.expected_keys(&sides);
-        let alignment = Alignment::new(&expected, &self.buffer_keys);
+        let (expected, regions) = (self.expected_keys(&keys, &sides), self.regions(&sides));
+        let alignment = Alignment::new(&expected, &keys.buffer);
         // Hunks whose region is gone need the other side intact; those that may only look intact need it to fit without
         // any change beside it, or an edit nearby would count as a decision.
         let mut flipped: Vec<(usize, bool)> = Vec::new();
         for (index, region) in regions.iter().enumerate().filter(|(index, _)| !self.places[*index].ends_only) {
             let is_gone = matches!(alignment.fate(region), Fate::Touched(_));
-            if is_gone || alignment.could_reach(region) || self.may_hide(&alignment, &expected, region, index) {
+            if is_gone || alignment.could_reach(region) || self.may_hide(&keys, &alignment, &expected, region, index) {
                 flipped.push((index, is_gone));
             }
         }
@@ -131,13 +153,13 @@ impl Mapping<'_> {
         let mut round = 0;
         loop {
             round += 1;
-            let (expected, regions) = self.expected_keys(&sides);
-            let alignment = Alignment::new(&expected, &self.buffer_keys);
+            let (expected, regions) = (self.expected_keys(&keys, &sides), self.regions(&sides));
+            let alignment = Alignment::new(&expected, &keys.buffer);
             let tried = flipped.len();
             flipped.retain(|(index, is_gone)| {
                 let region = &regions[*index];
                 let holds = if *is_gone { alignment.is_grown(region) } else { alignment.is_clean(region) };
-                let holds = holds && self.is_right(&alignment, &expected, region, *index, sides[*index]);
+                let holds = holds && self.is_right(&keys, &alignment, &expected, region, *index, sides[*index]);
                 // The last round takes back what is left, so that the next one finds nothing to take back.
                 let holds = holds && round < MAX_ROUNDS;
                 if !holds {
@@ -154,26 +176,34 @@ impl Mapping<'_> {
 
     /// Tells whether a hunk that only inserts or only deletes may have been flipped inside a larger change nearby: in
     /// repetitive text its lines can be taken for those of a neighbour.
-    fn may_hide(&self, alignment: &Alignment, expected: &[u32], region: &Range<usize>, index: usize) -> bool {
+    fn may_hide(
+        &self,
+        keys: &Keys,
+        alignment: &Alignment,
+        expected: &[u32],
+        region: &Range<usize>,
+        index: usize,
+    ) -> bool {
         let place = &self.places[index];
-        if !place.old.is_empty() && !place.new.is_empty() {
+        if !place.hunk.old_lines.is_empty() && !place.hunk.new_lines.is_empty() {
             return false;
         }
         let holds = |lines: &[u32], wanted: &[u32]| {
             lines.len() >= wanted.len() && lines.len() <= 2 * WINDOW && wanted.iter().all(|line| lines.contains(line))
         };
-        let current = place.side(place.recorded);
+        let current = keys.side(index, place.recorded);
         let hides = alignment.changes_near(region, WINDOW).iter().any(|(old, new)| match current.is_empty() {
-            true => holds(&self.buffer_keys[new.clone()], place.side(!place.recorded)),
+            true => holds(&keys.buffer[new.clone()], keys.side(index, !place.recorded)),
             false => holds(&expected[old.clone()], current),
         });
-        hides && !self.is_right(alignment, expected, region, index, place.recorded)
+        hides && !self.is_right(keys, alignment, expected, region, index, place.recorded)
     }
 
     /// Tells whether the buffer around a hunk is nearer to the expected text, which has this side of the hunk, than to
     /// the same text with its other side. Of two equally near the recorded side is right.
     fn is_right(
         &self,
+        keys: &Keys,
         alignment: &Alignment,
         expected: &[u32],
         region: &Range<usize>,
@@ -182,28 +212,50 @@ impl Mapping<'_> {
     ) -> bool {
         let place = &self.places[index];
         let (window, buffer) = alignment.window(region, WINDOW);
-        let buffer = &self.buffer_keys[buffer];
+        let buffer = &keys.buffer[buffer];
         let (before, after) = (&expected[window.start..region.start], &expected[region.end..window.end]);
-        let other = [before, place.side(!is_new), after].concat();
+        let other = [before, keys.side(index, !is_new), after].concat();
         let (here, there) = (distance(&expected[window], buffer), distance(&other, buffer));
         here < there || (here == there && is_new == place.recorded)
     }
 
-    /// Returns the expected text with the given sides, and each hunk's region in it.
-    fn expected_keys(&self, sides: &[bool]) -> (Vec<u32>, Vec<Range<usize>>) {
-        let mut keys = Vec::with_capacity(self.base_keys.len());
-        let mut regions = Vec::with_capacity(self.places.len());
-        let mut done = 0;
-        for (place, is_new) in self.places.iter().zip(sides) {
+    /// Numbers the lines of everything; only differences need it.
+    fn keys(&self) -> Keys {
+        let mut interner = Interner::default();
+        let base = interner.keys(self.base.iter().copied());
+        let buffer = interner.keys(self.buffer.iter().copied());
+        let mut sides = Vec::with_capacity(self.places.len());
+        for Place { hunk, .. } in &self.places {
+            sides.push([interner.keys(&hunk.old_lines), interner.keys(&hunk.new_lines)]);
+        }
+        Keys { base, buffer, sides }
+    }
+
+    /// Returns each hunk's region in the expected text with the given sides.
+    fn regions(&self, sides: &[bool]) -> Vec<Range<usize>> {
+        let (mut at, mut done) = (0, 0);
+        let region = |(place, is_new): (&Place<'_>, &bool)| {
             let range = place.hunk.old_range();
-            keys.extend_from_slice(&self.base_keys[done..range.start]);
-            let start = keys.len();
-            keys.extend_from_slice(place.side(*is_new));
-            regions.push(start..keys.len());
+            let start = at + range.start - done;
+            at = start + place.lines(*is_new).len();
+            done = range.end;
+            start..at
+        };
+        self.places.iter().zip(sides).map(region).collect()
+    }
+
+    /// Returns the expected text with the given sides.
+    fn expected_keys(&self, keys: &Keys, sides: &[bool]) -> Vec<u32> {
+        let mut expected = Vec::with_capacity(keys.base.len());
+        let mut done = 0;
+        for (index, (place, is_new)) in self.places.iter().zip(sides).enumerate() {
+            let range = place.hunk.old_range();
+            expected.extend_from_slice(&keys.base[done..range.start]);
+            expected.extend_from_slice(keys.side(index, *is_new));
             done = range.end;
         }
-        keys.extend_from_slice(&self.base_keys[done..]);
-        (keys, regions)
+        expected.extend_from_slice(&keys.base[done..]);
+        expected
     }
 
     /// Finds the choice of sides that gives exactly the buffer with the fewest flips, if one does.
@@ -213,16 +265,16 @@ impl Mapping<'_> {
         let mut done = 0;
         for place in &self.places {
             let range = place.hunk.old_range();
-            let gap = &self.base_keys[done..range.start];
+            let gap = done..range.start;
             let mut next: Vec<Explanation> = Vec::new();
             for (previous, explanation) in layers[layers.len() - 1].iter().enumerate() {
-                let Some(end) = self.reads(explanation.end, gap) else { continue };
+                let Some(end) = self.reads_base(explanation.end, gap.clone()) else { continue };
                 for is_new in [place.recorded, !place.recorded] {
                     let flip = is_new != place.recorded;
                     if flip && place.ends_only {
                         continue;
                     }
-                    let Some(end) = self.reads(end, place.side(is_new)) else { continue };
+                    let Some(end) = self.reads(end, place.lines(is_new)) else { continue };
                     let found = Explanation { end, flips: explanation.flips + usize::from(flip), is_new, previous };
                     match next.iter_mut().find(|other| other.end == end) {
                         Some(other) if other.flips <= found.flips => {}
@@ -236,8 +288,9 @@ impl Mapping<'_> {
             layers.push(next);
             done = range.end;
         }
-        let tail = &self.base_keys[done..];
-        let ends = |explanation: &Explanation| self.reads(explanation.end, tail) == Some(self.buffer_keys.len());
+        let tail = done..self.base.len();
+        let ends =
+            |explanation: &Explanation| self.reads_base(explanation.end, tail.clone()) == Some(self.buffer.len());
         let mut at = layers[layers.len() - 1].iter().position(ends)?;
         let mut sides = vec![false; self.places.len()];
         for (side, layer) in sides.iter_mut().zip(&layers[1..]).rev() {
@@ -248,8 +301,24 @@ impl Mapping<'_> {
     }
 
     /// Returns where these lines end in the buffer, if they stand at `start`.
-    fn reads(&self, start: usize, keys: &[u32]) -> Option<usize> {
-        self.buffer_keys[start..].starts_with(keys).then_some(start + keys.len())
+    fn reads<S: AsRef<str>>(&self, start: usize, lines: &[S]) -> Option<usize> {
+        let end = start + lines.len();
+        is_alike(self.buffer.get(start..end)?, lines).then_some(end)
+    }
+
+    /// As [`Mapping::reads`], for lines of the base: where nobody touched them their bytes are equal, which is the
+    /// quickest thing to see.
+    fn reads_base(&self, start: usize, lines: Range<usize>) -> Option<usize> {
+        let end = start + lines.len();
+        if end > self.buffer.len() {
+            return None;
+        }
+        let texts = &self.texts;
+        let buffer = &texts.buffer[texts.buffer_starts.bytes(start..end)];
+        if buffer == &texts.base[texts.base_starts.bytes(lines.clone())] {
+            return Some(end);
+        }
+        self.reads(start, &self.base[lines])
     }
 
     /// Turns sides and fates into what callers see.
@@ -260,7 +329,7 @@ impl Mapping<'_> {
             (Some(expected), Some(buffer)) if expected != buffer => Some(buffer),
             _ => None,
         };
-        let (_, regions) = self.expected_keys(sides);
+        let regions = self.regions(sides);
         let mut mapped = Vec::with_capacity(fates.len());
         for (((place, is_new), fate), region) in self.places.iter().zip(sides).zip(fates).zip(regions) {
             let (lines, state, edited) = match fate {

@@ -22,7 +22,7 @@ mod whole_file;
 
 pub use anchors::{Anchor, Anchors, LineEdit};
 pub use conflicts::{UserFile, conflicts_with, resting};
-pub use edits::{TextEditLines, accept, accept_all, edit_for, unaccept};
+pub use edits::{TextEditLines, accept, accept_all, edit_for, edit_in, unaccept};
 pub use map::map_hunks;
 pub use risk::{Circumstances, Risk, risk};
 pub use whole_file::{FileNow, file_level_state};

@@ -3,6 +3,7 @@
 //! In repetitive text "where did the person edit" has no answer from the texts alone, so the truth comes from how a buffer
 //! was made: edits at known positions, with lines that occur nowhere else.
 
+use super::edits::accept_each;
 use super::*;
 use crate::domain::hunks::{FileChangeTexts, Hunk, HunkId, apply, file_hunks, split_lines};
 use proptest::prelude::*;
@@ -142,6 +143,7 @@ proptest! {
         let explained = apply(&base, &hunks, &standing).unwrap();
         prop_assert_eq!(explained.trim_end_matches(['\r', '\n']), buffer.trim_end_matches(['\r', '\n']));
         let all = accept_all(&buffer, &pairs(&mapped, &hunks));
+        prop_assert_eq!(&all, &accept_each(&buffer, &pairs(&mapped, &hunks)));
         prop_assert_eq!(all.trim_end_matches(['\r', '\n']), new.trim_end_matches(['\r', '\n']));
         prop_assert_eq!(accept_in_order(&buffer, &mapped, &hunks, &order), all);
     }
@@ -260,6 +262,8 @@ proptest! {
     fn any_buffer_is_mapped(base in repetitive(), new in repetitive(), buffer in repetitive(), recorded in choices()) {
         let hunks = hunks_of(&base, &new);
         let mapped = map(&base, &hunks, &choose(&hunks, &recorded), &buffer);
+        let pairs_of_all = pairs(&mapped, &hunks);
+        prop_assert_eq!(accept_all(&buffer, &pairs_of_all), accept_each(&buffer, &pairs_of_all));
         prop_assert_eq!(mapped.len(), hunks.len());
         let total = split_lines(&buffer).len() as u32;
         for pair in mapped.windows(2) {

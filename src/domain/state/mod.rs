@@ -22,7 +22,7 @@ mod review;
 mod tests;
 
 use index::Index;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Everything that is known. Equal journals give equal states.
@@ -224,6 +224,12 @@ impl Proposal {
     /// Tells whether the hunk is one of the proposal's.
     pub fn has(&self, hunk: &HunkId) -> bool {
         self.hunks.iter().any(|known| known.id == *hunk)
+    }
+
+    /// Returns the first of these hunks that the proposal does not have.
+    pub fn unknown<'a>(&self, hunks: &'a [HunkId]) -> Option<&'a HunkId> {
+        let known: HashSet<&HunkId> = self.hunks.iter().map(|hunk| &hunk.id).collect();
+        hunks.iter().find(|hunk| !known.contains(hunk))
     }
 
     /// Returns the ids of the hunks that wait for the person, in file order.

@@ -1,5 +1,6 @@
 //! Accepted hunks into the checkout's files, and whether they are there.
 
+use super::proposed::ProposedFile;
 use super::undo::Entry;
 use super::{Inside, texts_of};
 use crate::domain::hunks::{FileVersion, Hunk, HunkId, HunkKind, file_hunks, read_version};
@@ -8,7 +9,8 @@ use crate::engine::ports::{PortError, PortResult};
 use crate::infra::checkout::{self, CheckoutEdit, FileMode, FileState, read_state};
 use crate::infra::repository::FileChange;
 use crate::protocol::engine_api::AcceptReply;
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a person decided, and what they want now.
 pub(super) struct Choice {
@@ -26,7 +28,7 @@ pub(super) struct Written {
 /// A file of a proposal and what is in its place now.
 pub(super) struct Place<'a> {
     change: &'a FileChange,
-    hunks: Vec<Hunk>,
+    hunks: Cow<'a, [Hunk]>,
     /// At the new path.
     now: FileState,
     /// At the old path of a rename.
@@ -35,18 +37,16 @@ pub(super) struct Place<'a> {
 
 const CONFLICT: &str = "the text there is not what the proposal was made for; send it back to have it redone";
 
-pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) -> PortResult<AcceptReply> {
+pub(super) fn write(inside: &Inside, proposed: &[ProposedFile], choice: &Choice) -> PortResult<AcceptReply> {
     let mut edits = Vec::new();
     let mut reply = AcceptReply::default();
     let mut files: Vec<Written> = Vec::new();
-    for change in changes {
-        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
-        if place.concerns(&choice.wanted) {
-            let (hunks, paths) = (reply.hunks.len(), edits.len());
-            place.plan(choice, &mut edits, &mut reply);
-            let paths = edits[paths..].iter().map(|edit: &CheckoutEdit| edit.path.clone()).collect();
-            files.push(Written { hunks: reply.hunks[hunks..].to_vec(), paths });
-        }
+    for file in proposed.iter().filter(|file| file.concerns(&choice.wanted)) {
+        let place = Place::of(&|path| on_disk_now(inside, path), file)?;
+        let (hunks, paths) = (reply.hunks.len(), edits.len());
+        place.plan(choice, &mut edits, &mut reply);
+        let paths = edits[paths..].iter().map(|edit: &CheckoutEdit| edit.path.clone()).collect();
+        files.push(Written { hunks: reply.hunks[hunks..].to_vec(), paths });
     }
     if !edits.is_empty() {
         let workdir = inside.repository.workdir();
@@ -62,13 +62,13 @@ pub(super) fn write(inside: &Inside, changes: &[FileChange], choice: &Choice) ->
 /// Returns which of the hunks that are not decided could not be written now, with the reason.
 pub(super) fn misfits(
     inside: &Inside,
-    changes: &[FileChange],
+    proposed: &[ProposedFile],
     accepted: &BTreeSet<HunkId>,
     rejected: &BTreeSet<HunkId>,
 ) -> PortResult<Vec<(HunkId, String)>> {
     let mut reply = AcceptReply::default();
-    for change in changes {
-        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
+    for file in proposed {
+        let place = Place::of(&|path| on_disk_now(inside, path), file)?;
         let decided: BTreeSet<HunkId> = accepted.union(rejected).cloned().collect();
         let (accepted, rejected) = (accepted.clone(), rejected.clone());
         place.plan(&Choice { accepted, rejected, wanted: place.others(&decided) }, &mut Vec::new(), &mut reply);
@@ -79,15 +79,12 @@ pub(super) fn misfits(
 /// Returns which of the accepted hunks are in the files now.
 pub(super) fn on_disk(
     inside: &Inside,
-    changes: &[FileChange],
+    proposed: &[ProposedFile],
     accepted: &BTreeSet<HunkId>,
 ) -> PortResult<BTreeSet<HunkId>> {
     let mut found = BTreeSet::new();
-    for change in changes {
-        let place = Place::look(&|path| on_disk_now(inside, path), change)?;
-        if !place.concerns(accepted) {
-            continue;
-        }
+    for file in proposed.iter().filter(|file| file.concerns(accepted)) {
+        let place = Place::of(&|path| on_disk_now(inside, path), file)?;
         let (current, _) = place.current();
         for mapped in place.map(accepted, &BTreeSet::new(), &current) {
             if mapped.state == HunkState::Accepted {
@@ -131,11 +128,24 @@ impl<'a> Place<'a> {
 
     /// Looks at the file wherever `read` finds it: on disk, in a commit, in the index.
     pub(super) fn look(read: &dyn Fn(&str) -> PortResult<FileState>, change: &'a FileChange) -> PortResult<Self> {
+        Self::with(read, change, Cow::Owned(file_hunks(&texts_of(change))))
+    }
+
+    /// As [`Place::look`], with hunks that are known.
+    fn of(read: &dyn Fn(&str) -> PortResult<FileState>, file: &'a ProposedFile) -> PortResult<Self> {
+        Self::with(read, &file.change, Cow::Borrowed(&file.hunks))
+    }
+
+    fn with(
+        read: &dyn Fn(&str) -> PortResult<FileState>,
+        change: &'a FileChange,
+        hunks: Cow<'a, [Hunk]>,
+    ) -> PortResult<Self> {
         let old_now = match change.old_path.as_deref().filter(|old| *old != change.path) {
             Some(old) => read(old)?,
             None => FileState::Absent,
         };
-        Ok(Self { change, hunks: file_hunks(&texts_of(change)), now: read(&change.path)?, old_now })
+        Ok(Self { change, hunks, now: read(&change.path)?, old_now })
     }
 
     /// Returns the text the text hunks belong into, and whether it is still at the old path.
@@ -203,9 +213,10 @@ impl<'a> Place<'a> {
             }
         }
         let mapping = self.map(&choice.accepted, &choice.rejected, &current);
+        let by_id: HashMap<&HunkId, &Hunk> = self.hunks.iter().map(|hunk| (&hunk.id, hunk)).collect();
         let mut pairs: Vec<(&Mapped, &Hunk)> = Vec::new();
         for mapped in mapping.iter().filter(|mapped| choice.wanted.contains(&mapped.hunk)) {
-            let Some(hunk) = self.hunks.iter().find(|hunk| hunk.id == mapped.hunk) else { continue };
+            let Some(hunk) = by_id.get(&mapped.hunk).copied() else { continue };
             match mapped.state {
                 HunkState::Accepted => reply.hunks.push(hunk.id.clone()),
                 HunkState::Pending | HunkState::Reverted => {

@@ -2,6 +2,7 @@
 
 use super::documents::Fingerprint;
 use super::review::place;
+use super::stale::concerned;
 use super::{Internal, Session};
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
@@ -21,11 +22,11 @@ impl Session {
         let Some(document) = self.documents.get(uri) else { return };
         let placed = place(&self.roots[index], document);
         let new = placed.into_iter().filter(|placed| {
-            placed.mark == Mark::Pending && placed.mapped.state == HunkState::Accepted && !placed.mapped.edited
+            *placed.mark == Mark::Pending && placed.mapped.state == HunkState::Accepted && !placed.mapped.edited
         });
         let mut by_task: BTreeMap<TaskId, Vec<HunkId>> = BTreeMap::new();
         for placed in new {
-            by_task.entry(placed.task).or_default().push(placed.hunk.id);
+            by_task.entry(placed.task.clone()).or_default().push(placed.hunk.id.clone());
         }
         for (task, hunks) in by_task {
             if let (Some(before), Some(document)) = (before, self.documents.get_mut(uri)) {
@@ -33,8 +34,7 @@ impl Session {
                     document.note_acceptance(task.clone(), hunk.clone(), before);
                 }
             }
-            self.roots[index].mark(&task, hunks, &Mark::Accepted);
-            self.marked(index, &task);
+            self.decide(index, &task, hunks, &Mark::Accepted);
         }
     }
 
@@ -77,15 +77,16 @@ impl Session {
             by_task.entry(task).or_default().push(hunk);
         }
         for (task, hunks) in by_task {
-            self.roots[index].mark(&task, hunks, &Mark::Pending);
-            self.marked(index, &task);
+            self.decide(index, &task, hunks, &Mark::Pending);
         }
     }
 
-    /// Shows at once what was said about hunks of a task.
-    fn marked(&mut self, index: usize, task: &TaskId) {
+    /// Tells the engine what was decided about hunks, and shows it at once.
+    fn decide(&mut self, index: usize, task: &TaskId, hunks: Vec<HunkId>, mark: &Mark) {
+        let concerned = concerned(&self.roots[index], task, &hunks);
+        self.roots[index].mark(task, hunks, mark);
         self.notify_proposal(index, task);
         self.notify_status(index);
-        self.stale_roots.insert(self.roots[index].path.clone());
+        self.mark_stale(index, concerned);
     }
 }

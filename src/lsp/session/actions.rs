@@ -134,14 +134,14 @@ impl Session {
 
     fn review_actions(&self, root: &Root, uri: &Url, path: &str, range: Range, offer: &mut Offer) {
         let placed = self.documents.get(uri).map(|document| (place(root, document), &document.text));
-        let open: Vec<&Placed> =
+        let open: Vec<&Placed<'_>> =
             placed.iter().flat_map(|(placed, _)| placed).filter(|placed| placed.is_open()).collect();
         let text = placed.as_ref().map(|(_, text)| *text);
         let here = open.iter().filter(|placed| text.is_some_and(|text| overlap(placed.range(text), range)));
         let mut tasks: Vec<TaskId> = Vec::new();
         for placed in here {
-            let params = accept_params(root, &placed.task, &[&placed.hunk.id.0], Some(uri));
-            if let Some(first) = &placed.waits_for {
+            let params = accept_params(root, placed.task, &[&placed.hunk.id.0], Some(uri));
+            if let Some(first) = placed.waits_for {
                 let argument = json!({ "root": root.uri(), "task": first, "show": true });
                 offer.fix(format!("Review `{first}` first"), Command::Proposal, argument);
             } else if placed.mapped.state == HunkState::Pending {
@@ -150,14 +150,14 @@ impl Session {
                 let argument = json!({ "root": root.uri(), "task": placed.task, "rebase": true });
                 offer.fix(format!("Ask the agent to rebase `{}`", placed.task), Command::SendBack, argument);
             }
-            self.reject_action(root, &placed.task, &placed.hunk.id.0, offer);
-            self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
-            note(&mut tasks, &placed.task);
+            self.reject_action(root, placed.task, &placed.hunk.id.0, offer);
+            self.comment_action(root, placed.task, Some(&placed.hunk.id.0), offer);
+            note(&mut tasks, placed.task);
         }
         let rejected = self.documents.get(uri).map(|document| place_rejected(root, document)).unwrap_or_default();
         for placed in rejected.iter().filter(|placed| text.is_some_and(|text| overlap(placed.range(text), range))) {
             let argument = json!({ "root": root.uri(), "task": placed.task, "hunks": [placed.hunk.id], "undo": true });
-            let title = format!("Undo reject (`{}` {})", placed.task, describe(&placed.hunk));
+            let title = format!("Undo reject (`{}` {})", placed.task, describe(placed.hunk));
             offer.other(title, Command::Reject, argument);
             self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
         }
@@ -168,12 +168,12 @@ impl Session {
         }
         if range.start.line == 0 {
             for (task, hunk) in whole_file_hunks(root, path) {
-                self.whole_file_actions(root, &task, &hunk, offer);
-                note(&mut tasks, &task);
+                self.whole_file_actions(root, task, hunk, offer);
+                note(&mut tasks, task);
             }
         }
         for task in &tasks {
-            let mine = |placed: &&&Placed| placed.task == *task && placed.mapped.state == HunkState::Pending;
+            let mine = |placed: &&&Placed<'_>| placed.task == task && placed.mapped.state == HunkState::Pending;
             if open.iter().filter(mine).count() > 1 {
                 let title = format!("Accept all in this file (`{task}`)");
                 offer.accept(title, &accept_params(root, task, &[], Some(uri)));
@@ -228,7 +228,7 @@ impl Session {
             let summary = view.proposal.as_ref();
             let pending = summary.is_some_and(|summary| summary.hunks.iter().any(|hunk| hunk.state == Mark::Pending));
             for hunk in placeless_hunks(root, task) {
-                self.whole_file_actions(root, task, &hunk, offer);
+                self.whole_file_actions(root, task, hunk, offer);
             }
             if pending {
                 let title = format!("Accept all of task `{task}`");
@@ -357,9 +357,9 @@ impl Session {
 }
 
 /// Returns the hunks of a document that are still open and meant: those named, or all of the task.
-pub fn chosen<'a>(placed: &'a [Placed], task: Option<&str>, hunks: &[String]) -> Vec<&'a Placed> {
-    let meant = |placed: &&Placed| {
-        placed.mark == Mark::Pending
+pub fn chosen<'p, 'a>(placed: &'p [Placed<'a>], task: Option<&str>, hunks: &[String]) -> Vec<&'p Placed<'a>> {
+    let meant = |placed: &&Placed<'_>| {
+        *placed.mark == Mark::Pending
             && task.is_none_or(|task| placed.task.0 == task)
             && (hunks.is_empty() || hunks.contains(&placed.hunk.id.0))
     };

@@ -3,6 +3,7 @@
 use super::links::{self, Link};
 use super::review::{as_diff, by_risk, comments_by_hunk, describe, waits_for};
 use super::root::Root;
+use super::texts::Texts;
 use super::{Session, Waiting, status};
 use crate::domain::hunks::{Hunk, HunkId};
 use crate::domain::rounds::Comment;
@@ -10,9 +11,8 @@ use crate::domain::task::TaskId;
 use crate::engine::handle::unexpected;
 use crate::lsp::message::Reply;
 use crate::lsp::session::flows::explain;
-use crate::lsp::session::review::mark_of;
 use crate::protocol::editor::ContentResult;
-use crate::protocol::engine_api::{Command, ProposalSummary, ProposalView, Reply as EngineReply};
+use crate::protocol::engine_api::{Command, ProposalSummary, Reply as EngineReply};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn no_proposal(task: &str) -> String {
 }
 
 /// Writes a whole proposal as a diff that editors colour: what it is, then file by file with three lines of context.
-fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String {
+fn review(root: &Root, summary: &ProposalSummary, view: &Texts) -> String {
     let mut text = format!("# {} (`{}`, attempt {}, {})\n", view.title, view.task, view.attempt, view.outcome.as_str());
     let mut remark = |line: &str| text.push_str(&format!("# {line}\n"));
     for line in view.summary.iter().flat_map(|summary| summary.lines()) {
@@ -117,13 +117,12 @@ fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String
     if let Some(part) = &summary.part {
         remark(part);
     }
-    let hunks = || view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
     let comments = comments_by_hunk(root, view);
     for comment in comments.get(&None).into_iter().flatten() {
         remark(&said(comment));
     }
     let total: usize = view.files.iter().map(|file| file.hunks.len()).sum();
-    let numbers: HashMap<&HunkId, usize> = hunks().enumerate().map(|(at, hunk)| (&hunk.id, at + 1)).collect();
+    let numbers: HashMap<&HunkId, usize> = view.all_hunks().enumerate().map(|(at, hunk)| (&hunk.id, at + 1)).collect();
     for file in by_risk(root, summary, view) {
         let old = file.old_path.as_deref().unwrap_or(&file.path);
         let name =
@@ -135,9 +134,9 @@ fn review(root: &Root, summary: &ProposalSummary, view: &ProposalView) -> String
         let base: Vec<&str> = file.base_text.as_deref().map(crate::domain::hunks::split_lines).unwrap_or_default();
         for (hunk, _) in &file.hunks {
             let number = numbers.get(&hunk.id).copied().unwrap_or_default();
-            let mark = status::mark(&mark_of(summary, &hunk.id));
+            let mark = status::mark(view.mark(summary, &hunk.id));
             let mut words = format!("hunk {number} of {total}, {mark}: {}", describe(hunk));
-            let known = summary.hunks.iter().find(|known| known.id == hunk.id);
+            let known = view.known(summary, &hunk.id);
             if known.is_some_and(|known| known.again) {
                 words.push_str("; came again although rejected");
             } else if known.is_some_and(|known| known.changed) {

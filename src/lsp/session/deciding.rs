@@ -7,7 +7,6 @@ use super::flows::{Flow, done};
 use super::landing::undo_reject;
 use super::queue_edits::apply_edit;
 use super::review::{accept, place};
-use super::root::marked;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::task::TaskId;
@@ -16,6 +15,7 @@ use crate::protocol::editor::{AcceptParams, HunkConflict, RejectParams};
 use crate::protocol::engine_api::{Command as EngineCommand, Reply as EngineReply};
 use lsp_types::{TextEdit, Url};
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 
 impl Session {
     /// Says no to hunks, or takes that back; with `rest`, to all that wait, and what was accepted is kept.
@@ -41,26 +41,24 @@ impl Session {
             return spawn(reply, flow.simply(EngineCommand::KeepAcceptedPart { task: TaskId(task) }, "kept"));
         }
         let root = &self.roots[index];
-        let mut meant = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), is_pending);
+        let meant = self.hunks_of(index, params.task.as_deref(), &params.hunks, params.uri.as_deref(), is_pending);
+        let mut left: HashMap<TaskId, HashSet<HunkId>> =
+            meant.iter().map(|(task, hunks)| (task.clone(), hunks.iter().cloned().collect())).collect();
         let mut result = done("accepted");
         let mut edits: Vec<(Url, i32, Vec<TextEdit>)> = Vec::new();
         for document in self.documents.iter() {
             let placed = place(root, document);
             let mine: Vec<_> = chosen(&placed, params.task.as_deref(), &params.hunks)
                 .into_iter()
-                .filter(|placed| {
-                    meant.iter().any(|(task, hunks)| *task == placed.task && hunks.contains(&placed.hunk.id))
-                })
+                .filter(|placed| left.get(placed.task).is_some_and(|hunks| hunks.contains(&placed.hunk.id)))
                 .collect();
             if mine.is_empty() || (!self.client.apply_edit && !document.is_dirty()) {
                 // A clean buffer of a client that takes no edits follows the disk, which the engine writes.
                 continue;
             }
             for placed in &mine {
-                for (task, hunks) in &mut meant {
-                    if *task == placed.task {
-                        hunks.retain(|hunk| *hunk != placed.hunk.id);
-                    }
+                if let Some(hunks) = left.get_mut(placed.task) {
+                    hunks.remove(&placed.hunk.id);
                 }
             }
             if !self.client.apply_edit {
@@ -75,9 +73,16 @@ impl Session {
                 edits.push((document.uri.clone(), document.version, acceptable.edits));
             }
         }
-        result.conflicts.extend(self.unsaved_whole_files(index, &mut meant));
+        result.conflicts.extend(self.unsaved_whole_files(index, &mut left));
         // To the engine an empty list means all that are pending.
-        meant.retain(|(_, hunks)| !hunks.is_empty());
+        let by_engine: Vec<(TaskId, Vec<HunkId>)> = meant
+            .into_iter()
+            .map(|(task, mut hunks)| {
+                hunks.retain(|hunk| left.get(&task).is_some_and(|left| left.contains(hunk)));
+                (task, hunks)
+            })
+            .filter(|(_, hunks)| !hunks.is_empty())
+            .collect();
         result.tasks = params.task.into_iter().collect();
         let label = match result.tasks.as_slice() {
             [task] => format!("Ralph: accept changes of {task}"),
@@ -89,7 +94,7 @@ impl Session {
                 // That the hunks are accepted is told by the change of the document, like any other edit of it.
                 apply_edit(&flow.outbound, &label, edit).await?;
             }
-            for (task, hunks) in meant {
+            for (task, hunks) in by_engine {
                 match flow.call(EngineCommand::Accept { task, hunks, write: true }).await? {
                     EngineReply::Accepted(accepted) => {
                         result.hunks.extend(accepted.hunks.iter().map(ToString::to_string));
@@ -107,15 +112,15 @@ impl Session {
     }
 
     /// Takes out hunks that replace, remove or move a file whose buffer has unsaved changes.
-    fn unsaved_whole_files(&self, index: usize, meant: &mut [(TaskId, Vec<HunkId>)]) -> Vec<HunkConflict> {
+    fn unsaved_whole_files(&self, index: usize, meant: &mut HashMap<TaskId, HashSet<HunkId>>) -> Vec<HunkConflict> {
         let root = &self.roots[index];
         let mut conflicts = Vec::new();
         for (task, hunks) in meant {
             let Some((_, view)) = root.proposal(task) else { continue };
             let is_dirty = |path: &str| self.documents.at(&root.path.join(path)).is_some_and(|open| open.is_dirty());
             hunks.retain(|id| {
-                let hunk = view.files.iter().flat_map(|file| &file.hunks).find(|(hunk, _)| hunk.id == *id);
-                let paths = hunk.into_iter().flat_map(|(hunk, _)| [Some(hunk.path.as_str()), hunk.old_path.as_deref()]);
+                let hunk = view.hunk(id).map(|(_, hunk)| hunk);
+                let paths = hunk.into_iter().flat_map(|hunk| [Some(hunk.path.as_str()), hunk.old_path.as_deref()]);
                 let dirty = paths.flatten().find(|path| is_dirty(path));
                 if let Some(path) = dirty {
                     conflicts.push(conflict(id, &format!("{path} has unsaved changes; save it and try again")));
@@ -140,13 +145,12 @@ impl Session {
             return Vec::new();
         }
         let path = uri.and_then(|uri| root.relative_uri(&Url::parse(uri).ok()?));
+        let named: HashSet<&str> = named.iter().map(String::as_str).collect();
         let mut found = Vec::new();
         for (summary, view) in root.loaded().filter(|(_, view)| task.is_none_or(|task| view.task.0 == task)) {
-            let known = marked(summary, wanted);
-            let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-            let meant = hunks.filter(|hunk| {
-                known.contains(&hunk.id)
-                    && (named.is_empty() || named.contains(&hunk.id.0))
+            let meant = view.all_hunks().filter(|hunk| {
+                wanted(view.mark(summary, &hunk.id))
+                    && (named.is_empty() || named.contains(hunk.id.0.as_str()))
                     && (uri.is_none() || path.as_deref() == Some(&hunk.path) || path == hunk.old_path)
             });
             let meant: Vec<HunkId> = meant.map(|hunk| hunk.id.clone()).collect();

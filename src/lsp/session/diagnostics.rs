@@ -3,8 +3,8 @@
 //! They are made anew for one document or one root and published where they differ from what the client has.
 
 use super::Session;
-use super::review::{Placed, conflict_reason, describe, lines, mark_of, new_line, place};
-use super::root::{Queue, Root, marked};
+use super::review::{Placed, conflict_reason, describe, lines, new_line, place};
+use super::root::{Queue, Root};
 use crate::domain::decision::Decision;
 use crate::domain::event::Mark;
 use crate::domain::hunks::{Hunk, HunkKind};
@@ -19,7 +19,7 @@ use lsp_types::{
     Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Position, Range, Url,
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// The `source` of all our diagnostics.
 pub const SOURCE: &str = "ralph";
@@ -40,31 +40,30 @@ impl Session {
             let Some(index) = self.root_index(path) else { continue };
             let mut uris = self.uris_of_interest(index);
             uris.extend(self.published.get(path).into_iter().flat_map(|published| published.keys().cloned()));
-            let waiting = Waiting::of(&self.roots[index]);
             for uri in uris {
-                self.publish(index, &uri, &waiting);
+                self.publish(index, &uri);
             }
-            if self.documents.at(&self.roots[index].queue_path()).is_some() {
-                self.refresh_lenses();
-            }
+            self.stale_lenses |= self.documents.at(&self.roots[index].queue_path()).is_some();
+        }
+        if std::mem::take(&mut self.stale_lenses) {
+            self.refresh_lenses();
         }
         for uri in std::mem::take(&mut self.stale_documents) {
             let Some((index, _)) = self.rooted(&uri) else { continue };
             if !roots.contains(&self.roots[index].path) {
-                let waiting = Waiting::of(&self.roots[index]);
-                self.publish(index, &uri, &waiting);
+                self.publish(index, &uri);
             }
         }
     }
 
-    fn publish(&mut self, index: usize, uri: &Url, waiting: &Waiting) {
+    fn publish(&mut self, index: usize, uri: &Url) {
         let root = &self.roots[index];
         let is_open = self.documents.get(uri).is_some();
         if !is_open && !root.queue_was_read && root.relative_uri(uri).as_deref() == Some(super::root::QUEUE_PATH) {
             // Where the tasks are is about to be known; until then everything would be shown at the top.
             return;
         }
-        let diagnostics = self.diagnostics(root, uri, waiting);
+        let diagnostics = self.diagnostics(root, uri);
         let published = self.published.entry(root.path.clone()).or_default();
         if published.get(uri).map_or(&[][..], Vec::as_slice) == diagnostics {
             return;
@@ -101,7 +100,7 @@ impl Session {
         uris
     }
 
-    fn diagnostics(&self, root: &Root, uri: &Url, waiting: &Waiting) -> Vec<Diagnostic> {
+    fn diagnostics(&self, root: &Root, uri: &Url) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         let Some(path) = root.relative_uri(uri) else { return diagnostics };
         if path == super::root::QUEUE_PATH {
@@ -116,7 +115,7 @@ impl Session {
             }
         }
         if self.shows(root, Kind::Pending) {
-            self.hunk_diagnostics(root, uri, waiting.at(&path), &mut diagnostics);
+            self.hunk_diagnostics(root, uri, &path, &mut diagnostics);
             self.finding_diagnostics(root, uri, &path, &mut diagnostics);
         }
         diagnostics
@@ -165,9 +164,8 @@ impl Session {
         }
         if self.shows(root, Kind::Pending) {
             for (summary, view) in root.loaded() {
-                let absent = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-                let absent = absent.filter(|hunk| has_no_place(hunk) && mark_of(summary, &hunk.id) == Mark::Pending);
-                for hunk in absent {
+                let waits = |hunk: &&Hunk| has_no_place(hunk) && *view.mark(summary, &hunk.id) == Mark::Pending;
+                for hunk in view.all_hunks().filter(waits) {
                     diagnostics.push(hunk_diagnostic(place(Some(&view.task)), &view.task, hunk));
                 }
                 for finding in view.findings.iter().filter(|finding| finding.file.is_none()) {
@@ -234,7 +232,8 @@ impl Session {
         }
     }
 
-    fn hunk_diagnostics(&self, root: &Root, uri: &Url, waiting: &[(TaskId, Hunk)], diagnostics: &mut Vec<Diagnostic>) {
+    fn hunk_diagnostics(&self, root: &Root, uri: &Url, path: &str, diagnostics: &mut Vec<Diagnostic>) {
+        let waiting = waiting_at(root, path);
         match self.documents.get(uri) {
             Some(document) => {
                 for placed in place(root, document).iter().filter(|placed| placed.is_open()) {
@@ -270,23 +269,16 @@ fn needs_person(view: &TaskView) -> bool {
     matches!(view.state, LiveState::Blocked | LiveState::Stale)
 }
 
-/// The pending hunks of a root that a file shows, by its path: found once for all files, of which there may be hundreds.
-#[derive(Default)]
-struct Waiting(HashMap<String, Vec<(TaskId, Hunk)>>);
-
-impl Waiting {
-    fn of(root: &Root) -> Self {
-        let mut waiting = Self::default();
-        for (task, hunk) in pending(root, |hunk| !has_no_place(hunk)) {
-            let path = if hunk.is_text() { &hunk.path } else { shown_at(&hunk) };
-            waiting.0.entry(path.to_owned()).or_default().push((task, hunk));
-        }
-        waiting
+/// Returns the pending hunks that the file at a path shows.
+fn waiting_at<'a>(root: &'a Root, path: &str) -> Vec<(&'a TaskId, &'a Hunk)> {
+    let mut waiting = Vec::new();
+    for (summary, texts) in root.loaded() {
+        let hunks = texts.files_at(path).flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
+        let shown = hunks.filter(|hunk| path == if hunk.is_text() { &hunk.path } else { shown_at(hunk) });
+        let open = shown.filter(|hunk| !has_no_place(hunk) && *texts.mark(summary, &hunk.id) == Mark::Pending);
+        waiting.extend(open.map(|hunk| (&texts.task, hunk)));
     }
-
-    fn at(&self, path: &str) -> &[(TaskId, Hunk)] {
-        self.0.get(path).map_or(&[], Vec::as_slice)
-    }
+    waiting
 }
 
 /// Returns the path of the file at which a hunk is shown that is decided on it as a whole.
@@ -295,25 +287,17 @@ fn shown_at(hunk: &Hunk) -> &str {
 }
 
 /// Returns the pending hunks that are decided on a file as a whole and that is there to be shown at.
-pub fn whole_file_hunks(root: &Root, path: &str) -> Vec<(TaskId, Hunk)> {
-    pending(root, |hunk| !hunk.is_text() && !has_no_place(hunk) && shown_at(hunk) == path)
+pub fn whole_file_hunks<'a>(root: &'a Root, path: &str) -> Vec<(&'a TaskId, &'a Hunk)> {
+    let mut hunks = waiting_at(root, path);
+    hunks.retain(|(_, hunk)| !hunk.is_text());
+    hunks
 }
 
 /// Returns the pending hunks of a task that are shown on the task, since their files are not there yet.
-pub fn placeless_hunks(root: &Root, task: &TaskId) -> Vec<Hunk> {
-    let hunks = pending(root, has_no_place).into_iter();
-    hunks.filter(|(owner, _)| owner == task).map(|(_, hunk)| hunk).collect()
-}
-
-fn pending(root: &Root, wanted: impl Fn(&Hunk) -> bool) -> Vec<(TaskId, Hunk)> {
-    let mut found = Vec::new();
-    for (summary, view) in root.loaded() {
-        let decided = marked(summary, |mark| *mark != Mark::Pending);
-        let hunks = view.files.iter().flat_map(|file| &file.hunks).map(|(hunk, _)| hunk);
-        let hunks = hunks.filter(|hunk| wanted(hunk) && !decided.contains(&hunk.id));
-        found.extend(hunks.map(|hunk| (view.task.clone(), hunk.clone())));
-    }
-    found
+pub fn placeless_hunks<'a>(root: &'a Root, task: &TaskId) -> Vec<&'a Hunk> {
+    let Some((summary, texts)) = root.proposal(task) else { return Vec::new() };
+    let waits = |hunk: &&Hunk| has_no_place(hunk) && *texts.mark(summary, &hunk.id) == Mark::Pending;
+    texts.all_hunks().filter(waits).collect()
 }
 
 /// Tells whether the file a hunk is about does not exist before it is accepted.
@@ -321,14 +305,14 @@ fn has_no_place(hunk: &Hunk) -> bool {
     hunk.kind == HunkKind::Create || (hunk.kind == HunkKind::Binary && hunk.old_blob.is_none())
 }
 
-fn placed_diagnostic(placed: &Placed, text: &Text) -> Diagnostic {
+fn placed_diagnostic(placed: &Placed<'_>, text: &Text) -> Diagnostic {
     let range = placed.range(text);
     if placed.mapped.state == HunkState::Conflict {
-        let message = format!("`{}` {}, but {}", placed.task, describe(&placed.hunk), conflict_reason(placed));
+        let message = format!("`{}` {}, but {}", placed.task, describe(placed.hunk), conflict_reason(placed));
         let diagnostic = plain(range, DiagnosticSeverity::WARNING, "conflict", &message);
         return with_data(diagnostic, json!({ "task": placed.task, "hunk": placed.hunk.id }));
     }
-    let mut diagnostic = hunk_diagnostic(range, &placed.task, &placed.hunk);
+    let mut diagnostic = hunk_diagnostic(range, placed.task, placed.hunk);
     if placed.waits_for.is_some() {
         diagnostic.message.push_str(&format!("; {}", conflict_reason(placed)));
     }

@@ -1,5 +1,6 @@
 //! The open documents: their newest text, what of it is saved, and the acceptances that undo can take back.
 
+use super::placement::Placements;
 use super::root::Queue;
 use crate::domain::hunks::HunkId;
 use crate::domain::task::TaskId;
@@ -29,6 +30,8 @@ pub struct Document {
     now: Fingerprint,
     /// What the text says as a queue, once somebody asked.
     queue: OnceCell<Queue>,
+    /// Where hunks stand in the text, as far as somebody asked.
+    placements: Placements,
     /// What an acceptance in this document replaced, oldest first.
     accepted: Vec<Acceptance>,
 }
@@ -93,8 +96,14 @@ impl Document {
         self.queue.get_or_init(|| Queue::new(self.text.clone()))
     }
 
+    /// Returns where hunks stand in the text, as far as somebody asked.
+    pub fn placements(&self) -> &Placements {
+        &self.placements
+    }
+
     fn set_text(&mut self, text: Text) {
         self.queue = OnceCell::new();
+        self.placements = Placements::default();
         self.now = fingerprint(text.as_str());
         self.text = text;
     }
@@ -115,6 +124,7 @@ impl Documents {
             now,
             text,
             queue: OnceCell::new(),
+            placements: Placements::default(),
             accepted: Vec::new(),
         };
         self.open.insert(item.uri.clone(), document);

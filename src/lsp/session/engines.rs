@@ -3,6 +3,7 @@
 use super::flows::explain;
 use super::marks::Marks;
 use super::root::{Key, Link, Queue, Root, Told, Up};
+use super::stale::changed_since;
 use super::{Internal, Session, Waiting};
 use crate::domain::task::TaskId;
 use crate::engine::handle::{Handle, unexpected};
@@ -175,6 +176,8 @@ impl Session {
                 self.roots[index].marks.settle();
                 self.roots[index].marks.see(&snapshot.tasks);
                 self.replace_snapshot(index, *snapshot);
+                // What counted on the snapshot before may be of another engine.
+                self.stale_roots.insert(path.to_owned());
                 self.release_waiting(path);
             }
             Err(error) => self.failed(index, error),
@@ -214,12 +217,14 @@ impl Session {
     fn replace_snapshot(&mut self, index: usize, mut snapshot: Snapshot) {
         self.roots[index].marks.apply(&mut snapshot.tasks);
         let before = std::mem::replace(&mut self.roots[index].snapshot, snapshot);
-        let path = self.roots[index].path.clone();
         for (task, key) in self.roots[index].sync_proposals() {
             self.ask_proposal(index, task, key);
         }
         self.notify_changes(index, &before);
-        self.stale_roots.insert(path);
+        match changed_since(&self.roots[index], &before) {
+            Some(paths) => self.mark_stale(index, paths),
+            None => drop(self.stale_roots.insert(self.roots[index].path.clone())),
+        }
     }
 
     fn ask_proposal(&self, index: usize, task: TaskId, key: Key) {

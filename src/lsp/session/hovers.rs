@@ -89,9 +89,9 @@ impl Session {
         for placed in place(root, document).iter().filter(|placed| placed.is_open()) {
             let place = placed.range(&document.text);
             if place.start.line <= line && line <= place.end.line {
-                let title = root.snapshot.task(&placed.task).map(|view| view.task.title.clone()).unwrap_or_default();
+                let title = root.snapshot.task(placed.task).map(|view| view.task.title.clone()).unwrap_or_default();
                 page.heading(&format!("{}: {title}", placed.task));
-                page.paragraph(&describe(&placed.hunk));
+                page.paragraph(&describe(placed.hunk));
                 if let Some(why) = &placed.hunk.weakens_test {
                     page.paragraph(&format!("Look closely: {why}"));
                 }
@@ -99,7 +99,7 @@ impl Session {
                     page.paragraph(&conflict_reason(placed));
                 }
                 self.round_page(root, placed, &mut page);
-                page.code("diff", &as_diff(&placed.hunk));
+                page.code("diff", &as_diff(placed.hunk));
                 range = Some(place);
             }
         }
@@ -117,9 +117,9 @@ impl Session {
 
 impl Session {
     /// Says what earlier rounds and the person said about a hunk.
-    fn round_page(&self, root: &Root, placed: &Placed, page: &mut Page) {
-        let Some((summary, view)) = root.proposal(&placed.task) else { return };
-        if summary.hunks.iter().any(|hunk| hunk.id == placed.hunk.id && hunk.changed) {
+    fn round_page(&self, root: &Root, placed: &Placed<'_>, page: &mut Page) {
+        let Some((summary, view)) = root.proposal(placed.task) else { return };
+        if view.known(summary, &placed.hunk.id).is_some_and(|known| known.changed) {
             page.paragraph(&format!("New or different since round {}", summary.round.saturating_sub(1)));
         }
         let comments = comments_by_hunk(root, view);

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// The marks that were told and are not settled.
 #[derive(Debug, Default)]
 pub struct Marks {
-    entries: HashMap<(TaskId, HunkId), Entry>,
+    entries: HashMap<TaskId, HashMap<HunkId, Entry>>,
     serial: u64,
 }
 
@@ -32,25 +32,28 @@ impl Marks {
         self.serial += 1;
         for hunk in hunks {
             let entry = Entry { mark: mark.clone(), serial: self.serial, told: false, seen: false };
-            self.entries.insert((task.clone(), hunk.clone()), entry);
+            self.entries.entry(task.clone()).or_default().insert(hunk.clone(), entry);
         }
         self.serial
     }
 
     /// Takes what the engine says about tasks.
     pub fn see(&mut self, views: &[TaskView]) {
-        for (task, hunk) in views.iter().flat_map(hunks) {
-            if let Some(entry) = self.entries.get_mut(&(task.clone(), hunk.id.clone())) {
-                entry.seen = entry.mark == hunk.state;
+        for view in views {
+            let Some(entries) = self.entries.get_mut(&view.task.id) else { continue };
+            for hunk in view.proposal.iter().flat_map(|proposal| &proposal.hunks) {
+                if let Some(entry) = entries.get_mut(&hunk.id) {
+                    entry.seen = entry.mark == hunk.state;
+                }
             }
         }
-        self.entries.retain(|_, entry| !(entry.told && entry.seen));
+        self.retain(|entry| !(entry.told && entry.seen));
     }
 
     /// Takes the engine's reply; tells whether only a fresh snapshot can say what holds now.
     pub fn told(&mut self, serial: u64, accepted: bool) -> bool {
         let mut open = false;
-        self.entries.retain(|_, entry| {
+        self.retain(|entry| {
             if entry.serial != serial {
                 return true;
             }
@@ -63,26 +66,27 @@ impl Marks {
 
     /// Takes a whole snapshot, asked for after the replies: it settles what was told.
     pub fn settle(&mut self) {
-        self.entries.retain(|_, entry| !entry.told);
+        self.retain(|entry| !entry.told);
+    }
+
+    fn retain(&mut self, mut keeps: impl FnMut(&mut Entry) -> bool) {
+        self.entries.retain(|_, entries| {
+            entries.retain(|_, entry| keeps(entry));
+            !entries.is_empty()
+        });
     }
 
     /// Puts the unsettled marks over what the engine says.
     pub fn apply(&self, views: &mut [TaskView]) {
-        if self.entries.is_empty() {
-            return;
-        }
         for view in views {
+            let Some(entries) = self.entries.get(&view.task.id) else { continue };
             for hunk in view.proposal.iter_mut().flat_map(|proposal| &mut proposal.hunks) {
-                if let Some(entry) = self.entries.get(&(view.task.id.clone(), hunk.id.clone())) {
+                if let Some(entry) = entries.get(&hunk.id) {
                     hunk.state = entry.mark.clone();
                 }
             }
         }
     }
-}
-
-fn hunks(view: &TaskView) -> impl Iterator<Item = (&TaskId, &crate::protocol::engine_api::HunkSummary)> {
-    view.proposal.iter().flat_map(|proposal| &proposal.hunks).map(|hunk| (&view.task.id, hunk))
 }
 
 #[cfg(test)]

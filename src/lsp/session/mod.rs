@@ -23,12 +23,15 @@ mod links;
 mod markdown;
 mod marks;
 mod notices;
+mod placement;
 mod plan_actions;
 mod queue_edits;
 mod queue_language;
 mod review;
 mod root;
+mod stale;
 mod status;
+mod texts;
 
 pub use connector::{Connector, FirstConfig, Located};
 
@@ -144,6 +147,8 @@ struct Session {
     /// Documents and roots whose diagnostics must be made again.
     stale_documents: HashSet<Url>,
     stale_roots: HashSet<PathBuf>,
+    /// The lenses of an open queue have to be asked for again.
+    stale_lenses: bool,
     waiting: Vec<(PathBuf, Waiting)>,
     plan_diffs: HashMap<String, String>,
     /// How many planners were started, and the progress tokens of those that are on.
@@ -168,6 +173,7 @@ pub async fn run(mut inbox: Inbox, outbound: Outbound, connector: Arc<dyn Connec
         published: HashMap::new(),
         stale_documents: HashSet::new(),
         stale_roots: HashSet::new(),
+        stale_lenses: false,
         waiting: Vec::new(),
         plan_diffs: HashMap::new(),
         plans: 0,

@@ -5,6 +5,7 @@ use super::actions::short;
 use super::root::Link;
 use super::status::{self, pending_count};
 use crate::domain::event::RunEndReason;
+use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::lsp::progress::Step;
 use crate::protocol::editor::{
@@ -12,7 +13,7 @@ use crate::protocol::editor::{
     DecisionResolvedNotification, PROPOSAL_CHANGED, ProposalChangedNotification, QUEUE_CHANGED,
     QueueChangedNotification, RUN_ENDED, RunEndedNotification, STATUS, StatusNotification,
 };
-use crate::protocol::engine_api::{Command, Milestone, Snapshot, TaskView, after_run};
+use crate::protocol::engine_api::{Command, Milestone, ProposalSummary, Snapshot, after_run};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -54,16 +55,15 @@ impl Session {
             self.outbound.notify_latest(&uri, QUEUE_CHANGED, changed);
         }
         let mut reviewed: Vec<TaskId> = Vec::new();
-        let proposals = |snapshot: &'_ Snapshot| -> HashMap<TaskId, _> {
-            // What is said about a proposal changes how it is shown.
-            let shown = |view: &TaskView| Some((view.task.id.clone(), (view.proposal.clone()?, view.comments.clone())));
-            snapshot.tasks.iter().filter_map(shown).collect()
-        };
+        // What is said about a proposal changes how it is shown.
+        fn proposals(snapshot: &Snapshot) -> HashMap<&TaskId, (&ProposalSummary, &[Comment])> {
+            let shown = snapshot.tasks.iter().filter_map(|view| Some((view, view.proposal.as_ref()?)));
+            shown.map(|(view, proposal)| (&view.task.id, (proposal, view.comments.as_slice()))).collect()
+        }
         let (earlier, later) = (proposals(before), proposals(now));
-        reviewed.extend(
-            later.iter().filter(|(task, proposal)| earlier.get(*task) != Some(proposal)).map(|(task, _)| task.clone()),
-        );
-        reviewed.extend(earlier.keys().filter(|task| !later.contains_key(*task)).cloned());
+        let differs = |task: &&&TaskId| earlier.get(**task) != later.get(**task);
+        reviewed.extend(later.keys().filter(differs).map(|task| (*task).clone()));
+        reviewed.extend(earlier.keys().filter(|task| !later.contains_key(**task)).map(|task| (*task).clone()));
         for task in reviewed {
             self.notify_proposal(index, &task);
         }

@@ -3,16 +3,17 @@
 //! Everything here can be thrown away and asked for again; see [`crate::protocol::engine_api::Snapshot`].
 
 use super::marks::Marks;
+use super::texts::Texts;
 use crate::domain::event::Mark;
 use crate::domain::hunks::HunkId;
 use crate::domain::rounds::Comment;
 use crate::domain::task::TaskId;
 use crate::engine::handle::Handle;
 use crate::lsp::convert::{Text, to_path, to_uri};
-use crate::protocol::engine_api::{ApiError, Command, ProposalSummary, ProposalView, Snapshot};
+use crate::protocol::engine_api::{ApiError, Command, HunkSummary, ProposalSummary, ProposalView, Snapshot};
 use crate::protocol::queue_text::QueueText;
 use lsp_types::Url;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -78,7 +79,7 @@ pub enum Told {
 /// A proposal's texts, or why they cannot be had.
 pub struct Loaded {
     key: Key,
-    pub view: Option<Result<Arc<ProposalView>, String>>,
+    pub view: Option<Result<Arc<Texts>, String>>,
 }
 
 /// What the texts depend on; marks come from the snapshot.
@@ -197,8 +198,11 @@ impl Root {
 
     /// Takes a proposal's texts, unless it was made anew since they were asked for.
     pub fn set_proposal(&mut self, task: &TaskId, key: &Key, view: Result<ProposalView, String>) {
+        let summary = self.snapshot.task(task).and_then(|view| view.proposal.as_ref());
+        let hunks = summary.map(|summary| summary.hunks.as_slice()).unwrap_or_default();
+        let texts = view.map(|view| Arc::new(Texts::new(key.clone(), view, hunks)));
         if let Some(loaded) = self.proposals.get_mut(task).filter(|loaded| loaded.key == *key) {
-            loaded.view = Some(view.map(Arc::new));
+            loaded.view = Some(texts);
         }
     }
 
@@ -208,12 +212,26 @@ impl Root {
     }
 
     /// Returns the proposals with their texts, in the order of the queue.
-    pub fn loaded(&self) -> impl Iterator<Item = (&ProposalSummary, &Arc<ProposalView>)> {
+    pub fn loaded(&self) -> impl Iterator<Item = (&ProposalSummary, &Arc<Texts>)> {
         self.snapshot.tasks.iter().filter_map(|view| {
             let summary = view.proposal.as_ref()?;
             let loaded = self.proposals.get(&view.task.id)?.view.as_ref()?.as_ref().ok()?;
             Some((summary, loaded))
         })
+    }
+
+    /// Returns the texts of a task's proposal.
+    fn texts(&self, task: &TaskId) -> Option<&Arc<Texts>> {
+        self.proposals.get(task)?.view.as_ref()?.as_ref().ok()
+    }
+
+    /// Returns what is known of a hunk of a task's proposal.
+    pub fn known(&self, task: &TaskId, hunk: &HunkId) -> Option<&HunkSummary> {
+        let summary = self.snapshot.task(task)?.proposal.as_ref()?;
+        match self.texts(task) {
+            Some(texts) => texts.known(summary, hunk),
+            None => summary.hunks.iter().find(|known| known.id == *hunk),
+        }
     }
 
     /// Returns what people said about the task's proposals, oldest first.
@@ -222,16 +240,13 @@ impl Root {
     }
 
     /// Returns one proposal with its texts.
-    pub fn proposal(&self, task: &TaskId) -> Option<(&ProposalSummary, &Arc<ProposalView>)> {
-        self.loaded().find(|(_, view)| view.task == *task)
+    pub fn proposal(&self, task: &TaskId) -> Option<(&ProposalSummary, &Arc<Texts>)> {
+        let summary = self.snapshot.task(task)?.proposal.as_ref()?;
+        Some((summary, self.texts(task)?))
     }
 }
 
-fn key(summary: &ProposalSummary) -> Key {
+/// Returns what the texts of a proposal depend on.
+pub fn key(summary: &ProposalSummary) -> Key {
     (summary.attempt, summary.base.clone(), summary.head.clone())
-}
-
-/// Returns the ids of a proposal's hunks with the mark.
-pub fn marked(summary: &ProposalSummary, wanted: impl Fn(&Mark) -> bool) -> BTreeSet<HunkId> {
-    summary.hunks.iter().filter(|hunk| wanted(&hunk.state)).map(|hunk| hunk.id.clone()).collect()
 }

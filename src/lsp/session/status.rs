@@ -3,6 +3,7 @@
 use super::links::{self, Link};
 use super::review::{Placed, by_risk, comments_by_hunk, waits_for};
 use super::root::Root;
+use super::texts::Texts;
 use crate::domain::budget;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::event::Mark;
@@ -18,8 +19,7 @@ use crate::protocol::editor::{
     StatusResult, TaskStatus,
 };
 use crate::protocol::engine_api::{
-    AttemptText, EndedRunView, HunkSummary, ProposalFile, ProposalSummary, ProposalView, RunView, Snapshot, TaskView,
-    after_run,
+    AttemptText, EndedRunView, HunkSummary, ProposalFile, ProposalSummary, RunView, Snapshot, TaskView, after_run,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -175,15 +175,13 @@ pub fn decision(decision: &Decision) -> DecisionStatus {
 }
 
 /// Returns a proposal; `placed` are its hunks in the open documents.
-pub fn proposal(root: &Root, summary: &ProposalSummary, view: &ProposalView, placed: &[Placed]) -> ProposalResult {
+pub fn proposal(root: &Root, summary: &ProposalSummary, view: &Texts, placed: &[Placed<'_>]) -> ProposalResult {
     let link = |link: Link| links::to_uri(&root.path, &link);
     let task = view.task.to_string();
     let comments = comments_by_hunk(root, view);
-    // Of a large proposal every hunk is asked for.
-    let known: HashMap<_, _> = summary.hunks.iter().map(|known| (&known.id, known)).collect();
     let places: HashMap<_, _> = placed.iter().map(|placed| (&placed.hunk.id, placed)).collect();
     let shown =
-        |hunk: &Hunk| proposal_hunk(root, view, hunk, known.get(&hunk.id).copied(), places.get(&hunk.id).copied());
+        |hunk: &Hunk| proposal_hunk(root, view, hunk, view.known(summary, &hunk.id), places.get(&hunk.id).copied());
     let files = by_risk(root, summary, view).into_iter().map(|file| ProposalFileResult {
         path: file.path.clone(),
         old_path: file.old_path.clone(),
@@ -258,10 +256,10 @@ fn comment(comment: &Comment) -> CommentStatus {
 
 fn proposal_hunk(
     root: &Root,
-    view: &ProposalView,
+    view: &Texts,
     hunk: &Hunk,
     known: Option<&HunkSummary>,
-    place: Option<&Placed>,
+    place: Option<&Placed<'_>>,
 ) -> ProposalHunk {
     let lines = place.map_or_else(
         || hunk.old_start..hunk.old_start + u32::try_from(hunk.old_lines.len()).unwrap_or(u32::MAX),

@@ -2,13 +2,13 @@
 
 use super::super::{GitWorkshop, Inside, landing};
 use super::*;
-use crate::domain::hunks::{HunkId, file_hunks};
+use crate::domain::hunks::HunkId;
 use crate::domain::landing::AcceptedPart;
 use crate::engine::ports::TakenBack;
 use crate::infra::paths::{Homes, StatePaths};
 use crate::infra::repository::BlobEntry;
 use crate::infra::repository::testing::Fixture;
-use crate::infra::workshop::{texts_of, undo};
+use crate::infra::workshop::undo;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -115,14 +115,14 @@ proptest! {
         let entry = BlobEntry { id: inside.repository.write_blob(text.as_bytes()).expect("written"), mode: 0o100_644 };
         let tree = inside.repository.tree_with(&start, &[("a".to_owned(), Some(entry))]).expect("a tree");
         let head = inside.repository.commit_tree(&tree, std::slice::from_ref(&start), "work", 1).expect("a commit");
-        let changes = inside.changes(&start, &head).expect("changes");
-        let hunks: Vec<_> = changes.iter().flat_map(|change| file_hunks(&texts_of(change))).collect();
+        let files = inside.proposed(&start, &head).expect("files");
+        let hunks: Vec<_> = files.iter().flat_map(|file| &file.hunks).collect();
         let taken = |(at, _): &(usize, _)| chosen.get(*at).copied().unwrap_or(true);
         let accepted: BTreeSet<HunkId> =
             hunks.iter().enumerate().filter(taken).map(|(_, hunk)| hunk.id.clone()).collect();
         prop_assume!(!accepted.is_empty());
         let choice = landing::Choice { accepted: BTreeSet::new(), rejected: BTreeSet::new(), wanted: accepted.clone() };
-        let written = landing::write(inside, &changes, &choice).expect("written");
+        let written = landing::write(inside, &files, &choice).expect("written");
         prop_assert_eq!(written.hunks.len(), accepted.len());
         let on_disk = std::fs::read_to_string(fixture.workdir().join("a")).expect("readable");
         fixture.write("a", edited(&on_disk, &later, "later"));
