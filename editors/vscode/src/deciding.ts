@@ -86,12 +86,13 @@ export class Deciding {
     const hunks = places.map((place) => place.hunk.id);
     this.model.decide(hunks, mark);
     const going = this.review.goOn(new Set(hunks));
+    const painted = going.then(() => this.review.painted());
     const why = given.why ? { why: given.why } : {};
     for (const group of byTask(places)) {
       const [first] = group as [Place];
       const mine = group.map((place) => place.hunk.id);
       const params = { root: first.root, task: first.proposal.task, hunks: mine, ...why };
-      void this.tell(method, params, group.map((place) => place.file.uri), going).then((result) => this.heard(mine, result));
+      void this.tell(method, params, group.map((place) => place.file.uri), painted).then((result) => this.heard(mine, result));
     }
     if (!(await going)) {
       await this.told;
@@ -143,7 +144,7 @@ export class Deciding {
     const counts = this.model.counts(proposal);
     const [back, keep, drop] = ['Send Back', 'Keep the Accepted Part', 'Drop the Rest'];
     const buttons = counts.accepted > 0 ? [back, keep] : [back, drop];
-    const chosen = await vscode.window.showInformationMessage(`Ralph: ${proposal.task}: ${progress(counts)}.`, ...buttons);
+    const chosen = await vscode.window.showInformationMessage(`Ralph: ${proposal.title}: ${progress(counts)}. What becomes of the rest?`, ...buttons);
     const command = chosen === back ? 'ralph.sendBack' : chosen === keep ? 'ralph.keepAccepted' : chosen === drop ? 'ralph.dropRest' : undefined;
     if (command) {
       await vscode.commands.executeCommand(command, { root, task: proposal.task });

@@ -125,7 +125,7 @@ export interface Label {
 
 export function taskLabel(task: TaskStatus, proposal: ProposalResult | undefined, counts: Counts | undefined): Label {
   const round = proposal && proposal.round > 1 ? `round ${proposal.round}` : '';
-  const far = counts && counts.pending > 0 ? `${counts.pending} waiting` : '';
+  const far = counts && counts.pending > 0 ? `${counts.pending} waiting` : counts && counts.rejected > 0 ? `${counts.rejected} rejected` : '';
   return {
     label: task.title,
     description: [task.state, round, far].filter((part) => part !== '').join(' · '),

@@ -15,6 +15,8 @@ import { type ReviewOf, reviewOf, reviewUri, SCHEME } from './uris';
 
 // With more hunks in a file than this, the lenses of those far from the cursor are left out: each makes room of its own.
 const LENSES = 60;
+// Milliseconds a frame of the window takes.
+const FRAME = 17;
 
 export interface Shown {
   of: ReviewOf;
@@ -328,6 +330,13 @@ export class Review implements vscode.TextDocumentContentProvider, vscode.CodeLe
       const none = this.model.pending().length === 0;
       vscode.window.setStatusBarMessage(none ? 'Ralph: nothing waits for review' : 'Ralph: no more hunks that way', 5000);
     }
+  }
+
+  /** Waits until the window has taken over what was painted, and for a frame of it. */
+  async painted(): Promise<void> {
+    // Messages are taken in their order, so the answer to any later one will do.
+    await vscode.commands.executeCommand('setContext', 'ralph.reviewing', true);
+    await new Promise((resolve) => setTimeout(resolve, FRAME));
   }
 
   /** After a decision: on to what waits next, round to the beginning; tells whether there is anything. */

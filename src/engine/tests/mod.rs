@@ -1,5 +1,6 @@
 //! The engine against a world in memory: what comes before what, and what every failure of the world leaves behind.
 
+mod decided;
 mod fakes;
 mod half_done;
 mod landings;

@@ -16,7 +16,7 @@ function text(name) {
 
 // What the agent does for each task: in which files, and which of the two lines.
 const wanted = {
-  closed: [['closed.sh'], 'A'], open: [['open.sh'], 'A'], many: [['many-1.sh', 'many-2.sh', 'many-3.sh'], 'A'],
+  closed: [['closed.sh'], 'AB'], open: [['open.sh'], 'AB'], many: [['many-1.sh', 'many-2.sh', 'many-3.sh'], 'AB'],
   keep: [['keep.sh'], 'AB'], drop: [['drop.sh'], 'AB'], talk: [['talk.sh'], 'A'], rebase: [['rebase.sh'], 'A'],
 };
 const files = Object.fromEntries(Object.values(wanted).flatMap(([paths]) => paths).map((path) => [path, text(path)]));

@@ -15,7 +15,7 @@ export async function open(address, folder) {
     executablePath: process.env.TEST_CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
-  const page = await browser.newPage({ viewport: { width: 1280, height: 760 } });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(PATIENCE);
   await page.goto(`${address}/?${folder.endsWith('.code-workspace') ? 'workspace' : 'folder'}=${folder}`);
   await page.locator('.monaco-workbench').waitFor();

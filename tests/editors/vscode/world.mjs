@@ -17,7 +17,7 @@ const settings = {
   'chat.disableAIFeatures': true, 'chat.commandCenter.enabled': false, 'git.enabled': false,
   'workbench.secondarySideBar.defaultVisibility': 'hidden', 'typescript.disableAutomaticTypeAcquisition': true,
   'editor.cursorBlinking': 'solid', 'window.restoreWindows': 'none', 'files.hotExit': 'off',
-  'files.simpleDialog.enable': true, 'workbench.reduceMotion': 'on', 'workbench.colorTheme': 'Default Dark Modern',
+  'files.simpleDialog.enable': true, 'workbench.reduceMotion': 'on', 'workbench.colorTheme': process.env.TEST_THEME ?? 'Default Dark Modern',
   'window.autoDetectColorScheme': false, 'remote.autoForwardPorts': false, 'comments.openView': 'never', 'editor.fontFamily': 'DejaVu Sans Mono',
 };
 

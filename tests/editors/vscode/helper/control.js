@@ -1,5 +1,6 @@
-// The control for the times of a review: the least an extension can do on a key. One key paints one mark, the other shows a
-// document that is open already and colours a line of it. What these take, the workbench takes, whoever asks.
+// The control for the times of a review: the least an extension can do on a key. One key paints one mark and moves
+// the cursor, the other shows a document that is open already and colours a line of it. What these take, the workbench
+// takes, whoever asks.
 
 const DOCUMENTS = 5;
 const LINES = 40;
@@ -28,6 +29,7 @@ exports.register = (vscode) => {
       const editor = vscode.window.activeTextEditor;
       const lines = (marked.get(number) ?? 0) + 1;
       marked.set(number, lines);
+      editor.selection = new vscode.Selection(lines + 1, 0, lines + 1, 0);
       editor.setDecorations(mark, Array.from({ length: lines }, (_, line) => new vscode.Range(line, 1000, line, 1000)));
     }),
     vscode.commands.registerCommand('helper.next', () => {
