@@ -162,7 +162,7 @@ impl Session {
             self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
         }
         // What is accepted stays so; what is said about it goes with the next send back.
-        let accepted = placed.iter().flat_map(|(placed, _)| placed).filter(|placed| placed.mark == Mark::Accepted);
+        let accepted = placed.iter().flat_map(|(placed, _)| placed).filter(|placed| *placed.mark == Mark::Accepted);
         for placed in accepted.filter(|placed| text.is_some_and(|text| overlap(placed.range(text), range))) {
             self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
         }
