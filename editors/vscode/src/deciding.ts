@@ -49,6 +49,12 @@ export class Deciding {
     return place ? [place] : [];
   }
 
+  /** The files that a decision about named hunks, or about a whole task, is in. */
+  private files({ hunks = [], root, task }: Target): string[] {
+    const isMeant = ({ root: of, proposal, hunk }: Place) => (hunks.length > 0 ? hunks.includes(hunk.id) : proposal.task === task && (!root || of === root));
+    return [...new Set(this.model.places().filter(isMeant).map((place) => place.file.uri))];
+  }
+
   accept(given: Target): Promise<unknown> {
     return this.decide('accepted', given);
   }
@@ -73,7 +79,7 @@ export class Deciding {
     const inReview = this.review.activeFile() !== undefined;
     if (!inReview && (given.hunks || given.uri || given.task)) {
       // A quick fix in an ordinary document: the server knows all about it.
-      return this.tell(method, given, given.uri ? [given.uri] : []);
+      return this.tell(method, given, given.uri ? [given.uri] : this.files(given));
     }
     const found = this.places(given);
     const places = found.filter((place) => this.model.markOf(place.hunk) === 'pending');

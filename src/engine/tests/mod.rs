@@ -1,6 +1,5 @@
 //! The engine against a world in memory: what comes before what, and what every failure of the world leaves behind.
 
-mod decided;
 mod fakes;
 mod half_done;
 mod landings;
