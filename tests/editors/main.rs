@@ -39,6 +39,21 @@ mod nvim_0_12 {
     }
 
     #[test]
+    fn every_command_says_what_it_did_and_completes() {
+        super::neovim_review::play_commands("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
+    fn parts_are_kept_rests_dropped_and_all_of_it_taken_back() {
+        super::neovim_review::play_decisions("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
+    fn a_review_and_its_landing() {
+        super::neovim_review::play_landing("RALPH_TEST_NVIM_0_12");
+    }
+
+    #[test]
     fn what_reviewing_twelve_hunks_in_five_files_costs() {
         super::neovim_review::play_costs("RALPH_TEST_NVIM_0_12");
     }
@@ -64,6 +79,16 @@ mod nvim_0_10 {
     #[test]
     fn the_set_up_is_documented_and_checked() {
         super::neovim::play_set_up("RALPH_TEST_NVIM_0_10");
+    }
+
+    #[test]
+    fn every_command_says_what_it_did_and_completes() {
+        super::neovim_review::play_commands("RALPH_TEST_NVIM_0_10");
+    }
+
+    #[test]
+    fn parts_are_kept_rests_dropped_and_all_of_it_taken_back() {
+        super::neovim_review::play_decisions("RALPH_TEST_NVIM_0_10");
     }
 
     #[test]

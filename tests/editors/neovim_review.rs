@@ -83,6 +83,43 @@ fn large(files: usize, hunks: usize, lines: usize) -> World {
     World::of(&texts, |_| script("Tidy a lot", steps, Vec::new()))
 }
 
+/// Three tasks, each about two places of a file of its own.
+fn three_tasks() -> World {
+    let files = ["one.txt", "two.txt", "three.txt"].map(|name| (name, chapter(name, 30)));
+    World::of(&files, |_| {
+        let (mut plan, mut tasks) = (Vec::new(), serde_json::Map::new());
+        for (name, path) in [("keep", "one.txt"), ("drop", "two.txt"), ("base", "three.txt")] {
+            let id = format!("{name}-5e1f0a");
+            plan.push(json!({ "id": id, "title": format!("Tidy {path}"), "verify": [format!("grep -q tidy {path}")] }));
+            let finished = json!({ "report": { "type": "finished", "summary": "It is tidy." } });
+            tasks.insert(id, json!({ "*": [rewrite(path, [5, 20], &format!("tidy {path}")), finished] }));
+        }
+        let planner = [json!({ "report": { "type": "submit_plan", "plan": { "tasks": plan } } })];
+        json!({ "version": 1, "planner": planner, "tasks": tasks })
+    })
+}
+
+/// Three drafts: one whose agent waits for the gate, and two whose agent is blocked.
+fn three_drafts() -> World {
+    let files = ["one.txt", "two.txt"].map(|name| (name, chapter(name, 30)));
+    World::of(&files, |world| {
+        let task = |name: &str, path: &str| json!({ "id": format!("{name}-5e1f0a"), "title": format!("Tidy {path}"), "verify": [format!("grep -q tidy {path}")] });
+        let plan = json!({ "tasks": [task("wait", "one.txt"), task("stuck", "two.txt"), task("much", "two.txt")] });
+        let waits = [
+            json!({ "report": { "type": "progress", "text": "waiting" } }),
+            json!({ "run": { "command": world.wait_for_gate() } }),
+            rewrite("one.txt", [5, 20], "tidy one.txt"),
+            json!({ "report": { "type": "finished", "summary": "It is tidy." } }),
+        ];
+        let blocked = json!({ "report": { "type": "blocked", "reason": "there are two of them" } });
+        json!({
+            "version": 1,
+            "planner": [{ "report": { "type": "submit_plan", "plan": plan } }],
+            "tasks": { "wait-5e1f0a": { "*": waits }, "*": { "*": [blocked] } },
+        })
+    })
+}
+
 /// Plans, approves and runs in the terminal until the proposal waits.
 fn bring_to_review(world: &World) {
     let program = Path::new(crate::world::PROGRAM);
@@ -98,6 +135,30 @@ pub fn play_rounds(variable: &str) {
     assert_ne!(log, "Start\n", "it landed as a commit");
     let landed = world.run(Path::new("git"), &["show", "HEAD:two.txt"]);
     assert!(landed.contains("short 20\n") && landed.contains("tidy two.txt 5\n"), "{landed}");
+    world.wait_for_end_of_engine();
+}
+
+/// Every subcommand.
+pub fn play_commands(variable: &str) {
+    let Played { world, .. } = play_script(variable, "commands", "wait-5e1f0a", three_drafts());
+    let status = world.status();
+    let states = ["wait-5e1f0a", "stuck-5e1f0a", "much-5e1f0a"].map(|id| {
+        let tasks = status["tasks"].as_array().expect("tasks");
+        tasks.iter().find(|task| task["id"] == id).map(|task| task["state"].clone())
+    });
+    assert_eq!(states, [Some(json!("ready")), Some(json!("blocked")), Some(json!("dropped"))], "{status:#}");
+    world.wait_for_end_of_engine();
+}
+
+/// Keeps a part, drops a rest, asks for another base, and takes back what was rejected, written and landed.
+pub fn play_decisions(variable: &str) {
+    let world = three_tasks();
+    bring_to_review(&world);
+    let Played { world, .. } = play_script(variable, "decisions", "keep-5e1f0a", world);
+    assert_eq!(world.run(Path::new("git"), &["log", "--format=%s"]), "Mine\nStart\n", "the landing was taken back");
+    let changed = world.run(Path::new("git"), &["diff", "HEAD", "--unified=0", "--no-color"]);
+    let added: Vec<&str> = changed.lines().filter(|line| line.starts_with("+") && !line.starts_with("+++")).collect();
+    assert_eq!(added, ["+tidy one.txt 5", "+tidy three.txt 5", "+tidy three.txt 20", "+tidy two.txt 5"]);
     world.wait_for_end_of_engine();
 }
 

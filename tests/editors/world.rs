@@ -166,12 +166,15 @@ impl World {
         self.folder.path().join("gate")
     }
 
+    /// Returns a shell command that waits for the gate; it gives up in the end, so that nothing is left running when the
+    /// test is killed.
+    pub fn wait_for_gate(&self) -> String {
+        format!("n=0; until [ -e '{}' ] || [ $n -gt 600 ]; do sleep 0.1; n=$((n + 1)); done", self.gate().display())
+    }
+
     /// What the agent does: plan one task, then ask about one line of it, then change two places.
     fn script(&self) -> Value {
-        let gate = self.gate();
-        // Waits for the test; gives up in the end, so that nothing is left running when the test is killed.
-        let wait =
-            format!("n=0; until [ -e '{}' ] || [ $n -gt 600 ]; do sleep 0.1; n=$((n + 1)); done", gate.display());
+        let wait = self.wait_for_gate();
         let plan = json!({ "tasks": [{
             "id": TASK,
             "title": "Talk by name",

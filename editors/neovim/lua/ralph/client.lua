@@ -122,23 +122,27 @@ local function tick()
   end
 end
 
--- The first words after a run, with what begins the review.
-local function run_ended(_, params)
-  local review = params.pending > 0 and '; `:Ralph review` begins' or ''
-  local answer = review == '' and params.decisions > 0 and '; `:Ralph answer` asks' or ''
-  vim.notify(params.message .. review .. answer, params.warning and vim.log.levels.WARN or vim.log.levels.INFO)
-  announce('RalphRunEnded', params)
-end
-
 -- Asks to choose as Neovim does, but never while the person types something else.
 local function message_request(...)
   wait_until_calm()
   return vim.lsp.handlers['window/showMessageRequest'](...)
 end
 
+-- What the answer to the last command said; the server may tell it once more to those who did not ask.
+local last_said
+
+-- Shows what the server says by itself, as Neovim does, but not what was said a moment ago.
+local function message(failure, params, ...)
+  if last_said and params.message == 'Ralph: ' .. last_said then
+    last_said = nil
+    return vim.NIL
+  end
+  return vim.lsp.handlers['window/showMessage'](failure, params, ...)
+end
+
 local handlers = {
   ['window/showMessageRequest'] = message_request,
-  ['ralph/runEnded'] = run_ended,
+  ['window/showMessage'] = message,
   ['ralph/input'] = input,
   ['window/showDocument'] = show_document,
   ['ralph/status'] = function(_, params)
@@ -146,6 +150,10 @@ local handlers = {
     tick()
     announce('RalphStatus', params)
     vim.schedule(function() vim.cmd('redrawstatus') end)
+  end,
+  ['ralph/runEnded'] = function(_, params)
+    require('ralph.after').ended(params)
+    announce('RalphRunEnded', params)
   end,
   ['ralph/attempt'] = function(_, params) announce('RalphAttempt', params) end,
   ['ralph/queueChanged'] = function(_, params) announce('RalphQueueChanged', params) end,
@@ -283,12 +291,15 @@ end
 ---@param method string
 ---@param params table
 ---@param callback fun(result: table)?
----@param options table? as in `request`
+---@param options table? as in `request`, and `task`: whose name what is said has to have
 function M.command(method, params, callback, options)
   M.request(method, params, function(result)
     if type(result) == 'table' then
       if result.message and result.message ~= '' then
-        notify(result.message)
+        local about = options and options.task
+        local is_named = not about or result.message:find(about, 1, true)
+        last_said = result.message
+        notify(is_named and result.message or ('%s: %s'):format(about, result.message))
       end
       for _, conflict in ipairs(result.conflicts or {}) do
         notify(conflict.reason, vim.log.levels.WARN)

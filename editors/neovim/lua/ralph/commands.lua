@@ -151,7 +151,10 @@ local commands = {
     complete = function() return tasks({ 'draft' }) end,
   },
   drop = {
-    run = function(text) client.command('ralph/drop', { tasks = vim.split(text, '%s+', { trimempty = true }) }) end,
+    run = function(text)
+      local list = vim.split(text, '%s+', { trimempty = true })
+      client.command('ralph/drop', { tasks = list }, nil, { task = #list == 1 and list[1] or nil })
+    end,
     complete = tasks,
   },
   start = {
@@ -163,7 +166,9 @@ local commands = {
   stop = { run = function(_, call) client.command('ralph/stop', { kill = call.bang }) end },
   retry = {
     run = function(text, call)
-      need_task(text, { 'blocked' }, function(task) client.command('ralph/retry', { task = task, clean = call.bang }) end)
+      need_task(text, { 'blocked' }, function(task)
+        client.command('ralph/retry', { task = task, clean = call.bang }, nil, { task = task })
+      end)
     end,
     complete = tasks,
   },
@@ -171,7 +176,7 @@ local commands = {
     run = function(text)
       need_task(text, { 'running' }, function(task, rest)
         with_text(rest, ('What should %s know?'):format(task), function(words)
-          client.command('ralph/steer', { task = task, text = words })
+          client.command('ralph/steer', { task = task, text = words }, nil, { task = task })
         end)
       end)
     end,

@@ -29,7 +29,8 @@ local function tell_decided(task)
       table.insert(parts, plural(counts[mark], mark))
     end
   end
-  local next_step = '`:wall` writes it, `:Ralph land commit` commits it'
+  local next_step = proposals.is_unsaved(task) and '`:wall` writes it, `:Ralph! land commit` commits it too'
+    or '`:Ralph land commit` commits it'
   if counts.rejected > 0 then
     next_step = counts.accepted > 0 and '`:Ralph sendback`, `:Ralph keep` or `:Ralph droprest`' or '`:Ralph sendback` or `:Ralph drop`'
   end
@@ -56,8 +57,8 @@ next_in_queue = function()
   end
   local job = table.remove(queue, 1)
   busy = true
-  if job.take_back then
-    return history.take_back(function()
+  if job.run then
+    return job.run(function()
       busy = false
       next_in_queue()
     end)
@@ -119,7 +120,17 @@ end
 
 --- Takes back what a key decided last, after what is on its way; `u` as ever where that is not what was done last.
 function M.take_back()
-  table.insert(queue, { take_back = true })
+  table.insert(queue, { run = history.take_back })
+  next_in_queue()
+end
+
+--- Calls the function when the server knows what keys decided so far; at once where nothing is on its way.
+---@param action fun()
+function M.afterwards(action)
+  table.insert(queue, { run = function(done)
+    done()
+    action()
+  end })
   next_in_queue()
 end
 
@@ -178,9 +189,15 @@ end
 --- Accepts everything of a task, in all its files; those that are not open are written.
 ---@param task string
 function M.accept_task(task)
-  client.command('ralph/accept', { task = task }, function()
-    vim.cmd('silent! checktime')
-    proposals.fetch(task, function() tell_decided(task) end)
+  M.afterwards(function()
+    client.request('ralph/accept', { task = task }, function(result)
+      for _, conflict in ipairs(result.conflicts or {}) do
+        client.notify(conflict.reason, vim.log.levels.WARN)
+      end
+      client.notify(('%s: %s; files that are not open are written'):format(task, plural(#(result.hunks or {}), 'accepted')))
+      vim.cmd('silent! checktime')
+      proposals.fetch(task, function() tell_decided(task) end)
+    end)
   end)
 end
 
@@ -252,24 +269,36 @@ function M.uncomment()
   client.command('ralph/comment', { task = task, drop = newest.id }, function() proposals.fetch(task) end)
 end
 
+-- Asks for something about a whole task that rests on what was decided before.
+local function command_afterwards(method, params, ends)
+  M.afterwards(function()
+    client.command(method, params, function()
+      if ends and proposals.is_unsaved(params.task) then
+        client.notify(('%s is done as soon as its files are written: `:wall`'):format(params.task))
+      end
+      M.refetch(params.task)
+    end, { task = params.task })
+  end)
+end
+
 --- Sends a proposal back to an agent, with all comments and reasons; what was accepted stays, unless all is to be made anew.
 ---@param task string
 ---@param options { comments: string[]?, all: boolean?, rebase: boolean? }
 function M.send_back(task, options)
   local params = { task = task, comments = options.comments, rebase = options.rebase or nil, rest = not options.all }
-  client.command('ralph/sendBack', params, function() M.refetch(task) end)
+  command_afterwards('ralph/sendBack', params)
 end
 
 --- Keeps just what was accepted of a task, whose rest was rejected.
 ---@param task string
 function M.keep(task)
-  client.command('ralph/accept', { task = task, keepAcceptedPart = true }, function() M.refetch(task) end)
+  command_afterwards('ralph/accept', { task = task, keepAcceptedPart = true }, true)
 end
 
 --- Rejects what waits of a task and keeps what was accepted.
 ---@param task string
 function M.drop_rest(task)
-  client.command('ralph/reject', { task = task, rest = true }, function() M.refetch(task) end)
+  command_afterwards('ralph/reject', { task = task, rest = true }, true)
 end
 
 --- Looks at a task again after something else than a hunk was decided: proposals, and files that were written.

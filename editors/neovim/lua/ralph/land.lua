@@ -68,10 +68,7 @@ local function when_done(tasks, use)
   vim.defer_fn(over, patience)
 end
 
---- Lands what is accepted and on disk.
----@param params table as `ralph/land` takes them
----@param writes boolean? write the files of proposals first
-function M.land(params, writes)
+local function land(params, writes)
   local buffers = unsaved()
   local tasks = writes and decided_in(buffers) or {}
   if writes and not write(buffers) then
@@ -87,9 +84,18 @@ function M.land(params, writes)
   end)
 end
 
+--- Lands what is accepted and on disk.
+---@param params table as `ralph/land` takes them
+---@param writes boolean? write the files of proposals first
+function M.land(params, writes)
+  decide.afterwards(function() land(params, writes) end)
+end
+
 --- Takes back what was rejected, written or landed last.
 function M.undo()
-  client.command('ralph/undo', {}, function() decide.refetch() end)
+  decide.afterwards(function()
+    client.command('ralph/undo', {}, function() decide.refetch() end)
+  end)
 end
 
 return M

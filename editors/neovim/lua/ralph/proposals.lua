@@ -207,6 +207,7 @@ end
 ---@param done fun()?
 function M.refresh(done)
   client.request('ralph/status', {}, function(status)
+    require('ralph.after').arrived(status)
     local waiting = {}
     order = {}
     for _, task in ipairs(status.tasks) do
@@ -423,6 +424,15 @@ function M.counts(task)
     counts[mark] = (counts[mark] or 0) + 1
   end
   return counts
+end
+
+--- Tells whether a file of the task's proposal is open with text that is not written.
+---@param task string
+---@return boolean
+function M.is_unsaved(task)
+  return vim.iter(vim.api.nvim_list_bufs()):any(function(buffer)
+    return vim.bo[buffer].modified and vim.list_contains(M.tasks_in(buffer), task)
+  end)
 end
 
 --- Returns where the hunk is in a list of all hunks of its task, as `2/5`.

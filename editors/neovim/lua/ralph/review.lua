@@ -172,6 +172,10 @@ function M.go_to(item)
   end
   if vim.api.nvim_buf_get_name(0) ~= path then
     vim.cmd('hide edit ' .. vim.fn.fnameescape(vim.fn.fnamemodify(path, ':.')))
+    -- A buffer that the client made for diagnostics has a whole path; names are shortened where the folder is entered.
+    if vim.fn.bufname('%') == path and vim.fn.fnamemodify(path, ':.') ~= path then
+      vim.fn.chdir(vim.fn.getcwd())
+    end
   end
   to_hunk(item)
   vim.cmd('normal! zv')
