@@ -61,6 +61,72 @@ nvim:wait('the first hunk again', 'return vim.fn.line(".") == 5')
 nvim:keys('"ayih')
 nvim:wait('the lines of the hunk', 'return vim.fn.getreg("a") == ... .. "\\n"', old_greeting)
 
+-- A sign per hunk, and the words that differ on both sides of it.
+local marks = nvim:lua([[
+  local found = { signs = {}, old = {}, new = {} }
+  local namespace = vim.api.nvim_get_namespaces()['ralph.review']
+  for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true })) do
+    local row, column, details = mark[2], mark[3], mark[4]
+    if details.sign_text then table.insert(found.signs, ('%d %s'):format(row + 1, details.sign_text)) end
+    if details.hl_group == 'RalphDeleteText' then
+      table.insert(found.old, vim.api.nvim_buf_get_text(0, row, column, row, details.end_col, {})[1])
+    end
+    for _, line in ipairs(details.virt_lines or {}) do
+      for _, chunk in ipairs(line) do
+        if chunk[2] == 'RalphAddText' then table.insert(found.new, chunk[1]) end
+      end
+    end
+  end
+  return found
+]])
+equal(marks, { signs = { '5 ~ ', '10 ~ ' }, old = { 'Bye' }, new = { ', $1', 'See you, $1.' } }, 'signs and words')
+
+-- Counts, the wider text object, and both in Visual mode.
+nvim:keys('gg2]h')
+nvim:wait('two hunks on', 'return vim.fn.line(".") == 10')
+nvim:keys('G2[h')
+nvim:wait('two hunks back', 'return vim.fn.line(".") == 5')
+nvim:keys('<Cmd>call append(5, ["", ""])<CR>"ayah')
+nvim:wait('a hunk with the empty lines after it', 'return vim.fn.getreg("a") == ... .. "\\n\\n\\n"', old_greeting)
+nvim:keys('vih"ay')
+nvim:wait('a hunk selected', 'return vim.fn.getreg("a") == ... .. "\\n"', old_greeting)
+nvim:keys('u')
+nvim:wait('that `u` is what it always was', 'return vim.api.nvim_buf_line_count(0) == 14')
+
+-- Operators take a text object or a selection, and both decisions are repeated by a dot.
+nvim:lua([[
+  vim.keymap.set({ 'n', 'x' }, 'gA', '<Plug>(ralph-accept)')
+  vim.keymap.set({ 'n', 'x' }, 'gR', '<Plug>(ralph-reject)')
+]])
+nvim:keys('5GgAih')
+places({ 10 })
+line_is(5, new_greeting)
+nvim:keys('u')
+places({ 5, 10 })
+nvim:keys('5GV5jgA')
+places({})
+line_is(10, new_leave)
+nvim:keys('u')
+places({ 5, 10 })
+nvim:keys('5GgRih')
+places({ 10 })
+nvim:keys('10G.')
+places({})
+nvim:keys('u')
+places({ 10 })
+nvim:keys('u')
+places({ 5, 10 })
+nvim:keys('5G<BS>')
+places({ 10 })
+nvim:wait('the cursor on the next hunk', 'return vim.fn.line(".") == 10')
+nvim:keys('.')
+places({})
+nvim:keys('u')
+places({ 10 })
+nvim:keys('u')
+places({ 5, 10 })
+equal(nvim:lua('return { vim.fn.getline(5), vim.fn.getline(10) }'), { old_greeting, '  echo "Bye"' }, 'the text')
+
 -- Accept, take back with undo, accept again, and the next one by repeating that. The buffer is dirty meanwhile.
 nvim:keys('<Cmd>call append(line("$"), "# mine")<CR>')
 places({ 5, 10 })

@@ -6,6 +6,17 @@ local reviewer = require('reviewer')
 local equal, at = driver.equal, reviewer.at
 
 local nvim = reviewer.start(100, 34)
+-- What others can listen to, each with the names of what it brings.
+nvim:lua([[
+  person.events = {}
+  vim.api.nvim_create_autocmd('User', { pattern = 'Ralph*', callback = function(event)
+    local names = vim.tbl_keys(event.data or {})
+    for _, name in ipairs(names) do
+      person.events[event.match .. ' ' .. name] = true
+    end
+    person.events[event.match] = true
+  end })
+]])
 local function command(line, wants) reviewer.command(nvim, line, wants) end
 local function told(text) reviewer.told(nvim, text) end
 local function sees(text) reviewer.sees(nvim, text) end
@@ -101,4 +112,18 @@ told('is decided: ')
 command('! land commit')
 told(' on main')
 has_one('done')
+
+-- Everything that the help names was to be heard.
+local help = driver.read(vim.env.TEST_PLUGIN .. '/doc/ralph.txt')
+local events = {}
+for name in help:match('%*ralph%-events%*(.-)\n===='):gmatch('\n  (Ralph%w+) ') do
+  table.insert(events, name)
+end
+equal(#events, 8, 'events in the help')
+local heard = nvim:lua('return person.events')
+local expected = vim.list_extend(events, { 'RalphStatus pending', 'RalphAttempt text', 'RalphProposalChanged total',
+  'RalphQueueChanged root', 'RalphDecisionRequested decision', 'RalphDecisionResolved id', 'RalphRunEnded message' })
+for _, name in ipairs(expected) do
+  assert(heard[name], ('%s was not to be heard:\n%s'):format(name, vim.inspect(heard)))
+end
 nvim:quit()

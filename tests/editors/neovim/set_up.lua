@@ -112,8 +112,12 @@ vim.fn.system({ 'git', 'checkout', '-q', '.ralph/config.json' })
 nvim:lua([[require('ralph').setup({ cmd = vim.env.TEST_PROGRAM })]])
 nvim:open('talk.sh')
 local text = check('')
-says(text, { 'setup() was called', 'a server is on for', 'repository: ' })
+says(text, { 'setup() was called', 'a server is on for', 'repository: ', 'these commands are not trusted here yet',
+  'scripted script.json', ':Ralph trust' })
 assert(not text:find('ERROR', 1, true), text)
+
+vim.system({ vim.env.TEST_PROGRAM, 'trust', '--yes' }):wait()
+says(check(''), { 'no command waits for it' })
 
 -- A question waits until the person stops typing.
 nvim:keys('i')
@@ -125,4 +129,30 @@ equal(nvim:lua('return asked_in == nil'), true, 'whether it waits')
 nvim:keys('<Esc>')
 nvim:wait('the question', 'return asked_in')
 equal(nvim:lua('return asked_in'), 'n', 'the mode in which it is asked')
+
+-- Neither is what the server asks: to choose, or for a line of text.
+nvim:keys('i')
+nvim:wait('that the person types', [[return vim.api.nvim_get_mode().mode == 'i']])
+nvim:lua([[
+  vim.ui.input = function(options, done)
+    table.insert(person.asked, { prompt = options.prompt })
+    done('a line')
+  end
+  person.asked, person.wants, answers = {}, { 'Yes' }, {}
+  local client = vim.lsp.get_clients({ name = 'ralph' })[1]
+  local function ask(method, params)
+    coroutine.wrap(function()
+      answers[method] = client.handlers[method](nil, params, { client_id = client.id, method = method })
+    end)()
+  end
+  ask('window/showMessageRequest', { type = 3, message = 'Is it so?', actions = { { title = 'Yes' } } })
+  ask('ralph/input', { prompt = 'What is it?' })
+]])
+nvim:keys('y')
+nvim:wait('what is typed', [[return vim.fn.getline('.'):find('y', 1, true)]])
+equal(nvim:lua('return { #person.asked, vim.tbl_count(answers) }'), { 0, 0 }, 'what was asked while the person typed')
+nvim:keys('<Esc>')
+nvim:wait('both answers', 'return vim.tbl_count(answers) == 2')
+equal(nvim:lua([[return { answers['window/showMessageRequest'].title, answers['ralph/input'].text }]]), { 'Yes', 'a line' },
+  'the answers')
 nvim:keys(':qa!<CR>')

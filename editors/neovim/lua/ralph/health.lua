@@ -116,6 +116,21 @@ local function doctor(found, root)
   end
 end
 
+-- Names the commands that would run here and that the person has not said yes to.
+local function trust(found, root)
+  local result = vim.system({ found, 'trust', '--list' }, { text = true, cwd = root }):wait()
+  local commands = {}
+  for line in vim.gsplit(result.stdout or '', '\n', { trimempty = true }) do
+    table.insert(commands, vim.trim(line))
+  end
+  if #commands > 0 then
+    local advice = { '`:Ralph trust` shows them and asks; so do plan, approve and start' }
+    health.warn('these commands are not trusted here yet, so nothing runs them', vim.list_extend(commands, advice))
+  elseif result.code == 0 then
+    health.ok('trust: no command waits for it')
+  end
+end
+
 --- Called by `:checkhealth ralph`.
 function M.check()
   health.start('ralph')
@@ -133,6 +148,7 @@ function M.check()
   if found and has_git and root then
     health.start('ralph: doctor')
     doctor(found, root)
+    trust(found, root)
   end
 end
 

@@ -182,8 +182,9 @@ local function draw_item(buffer, item, look, first, last)
   local at = math.min(first, math.max(count - 1, 0))
   local sign, group = sign_of(item, shown.empty)
   mark(buffer, shown, at, 0, { sign_text = sign, sign_hl_group = group, virt_text = text, virt_text_pos = 'eol' })
+  -- Lines that somebody puts in above or below are none of the hunk's.
   shown.anchor = mark(buffer, shown, at, 0,
-    { end_row = math.max(last, at), end_col = 0, right_gravity = false, end_right_gravity = true })
+    { end_row = math.max(last, at), end_col = 0, right_gravity = not shown.empty, end_right_gravity = false })
   return shown
 end
 
