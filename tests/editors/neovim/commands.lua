@@ -152,4 +152,4 @@ for _, name in ipairs(nvim:lua([[return require('ralph.commands').names()]])) do
     equal(nvim:lua([[return vim.fn.getcompletion('Ralph ' .. ... .. ' ', 'cmdline')]], name), {}, 'completion of ' .. name)
   end
 end
-nvim:keys('<Esc>:qa!<CR>')
+nvim:leave()

@@ -72,4 +72,4 @@ row('from the last decision to landed', 1, { press('the commit', '<F6>', 1, [[
 ]]) })
 table.insert(costs, ('COST everything, from “to review” to landed | %d | '):format(keys))
 print(table.concat(costs, '\n'))
-nvim:keys(':qa!<CR>')
+nvim:leave()

@@ -16,7 +16,7 @@ Editor.__index = Editor
 -- of them is left with Escape. Everything that was asked and said is kept.
 local person = [[
 vim.g.loaded_python3_provider = 0
-person = { wants = {}, asked = {}, chosen = {}, notes = {}, progress = {} }
+person = { wants = {}, asked = {}, chosen = {}, notes = {}, progress = {}, notify = vim.notify }
 local function find(labels, wanted)
   for index, label in ipairs(labels) do
     if label == wanted then return index end
@@ -199,12 +199,22 @@ function Editor:report()
   return table.concat(parts, '\n')
 end
 
--- Leaves the editor as a person does and waits until it is gone; unsaved text makes that fail.
-function Editor:quit()
+-- Leaves the editor by the command and waits until it is gone.
+local function leave(self, command)
   -- As a notification: an editor that leaves at once has no time to answer.
-  vim.rpcnotify(self.channel, 'nvim_input', '<Esc>:qa<CR>')
+  vim.rpcnotify(self.channel, 'nvim_input', '<Esc>:' .. command .. '<CR>')
   local code = vim.fn.jobwait({ self.channel }, patience)[1]
   assert(code == 0, 'the editor ended with ' .. code)
+end
+
+-- Leaves the editor as a person does; unsaved text makes that fail.
+function Editor:quit()
+  leave(self, 'qa')
+end
+
+-- Leaves the editor, whatever is not saved.
+function Editor:leave()
+  leave(self, 'qa!')
 end
 
 -- Fails unless both are equal.

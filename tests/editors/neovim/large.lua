@@ -80,4 +80,4 @@ end
 say('a letter typed', times)
 nvim:keys('<Esc>')
 asked('ralph/status')
-nvim:keys(':qa!<CR>')
+nvim:leave()

@@ -81,6 +81,21 @@ local marks = nvim:lua([[
 ]])
 equal(marks, { signs = { '5 ~ ', '10 ~ ' }, old = { 'Bye' }, new = { ', $1', 'See you, $1.' } }, 'signs and words')
 
+-- In a narrow window what would stand there is broken as other lines are, and put together again when there is room.
+local function rows(count)
+  nvim:wait(('%d rows of the second hunk'):format(count), [[
+    local namespace = vim.api.nvim_get_namespaces()['ralph.review']
+    for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, namespace, { 8, 0 }, { 10, -1 }, { details = true })) do
+      if mark[4].virt_lines then return #mark[4].virt_lines == ... end
+    end
+  ]], count)
+end
+rows(1)
+nvim:keys(':vsplit<CR>:vertical resize 22<CR>')
+rows(2)
+nvim:keys(':only<CR>')
+rows(1)
+
 -- Counts, the wider text object, and both in Visual mode.
 nvim:keys('gg2]h')
 nvim:wait('two hunks on', 'return vim.fn.line(".") == 10')
@@ -172,4 +187,4 @@ nvim:wait('the findings of the doctor', 'return vim.fn.search("doctor", "nw") > 
 equal(nvim:lua('return vim.fn.search("ERROR", "nw")'), 0, 'errors of the check')
 nvim:keep_screen('neovim-plugin-health.txt')
 nvim:keys(':bwipeout!<CR>')
-nvim:keys('<Esc>:qa!<CR>')
+nvim:leave()

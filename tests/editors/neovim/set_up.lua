@@ -119,6 +119,25 @@ assert(not text:find('ERROR', 1, true), text)
 vim.system({ vim.env.TEST_PROGRAM, 'trust', '--yes' }):wait()
 says(check(''), { 'no command waits for it' })
 
+-- What is longer than the line below needs no key: it is cut there, or said in fewer words, and kept as a whole.
+for _, short in ipairs({ '', 'few words' }) do
+  nvim:lua([[
+    local notify, echo = vim.notify, vim.api.nvim_echo
+    vim.notify, person.shown = person.notify, nil
+    vim.api.nvim_echo = function(chunks, ...)
+      person.shown = chunks[1][1]
+      return echo(chunks, ...)
+    end
+    require('ralph.tell').say(('long '):rep(60) .. 'end', nil, (...) ~= '' and (...) or nil)
+    vim.notify, vim.api.nvim_echo = notify, echo
+  ]], short)
+  equal(vim.rpcrequest(nvim.channel, 'nvim_get_mode').blocking, false, 'whether it waits for a key')
+  local shown = nvim:lua('return person.shown')
+  assert(short ~= '' and shown == short or short == '' and shown:find('^long long .*…$') and #shown < 110, shown)
+  local kept = nvim:lua([[return require('ralph.tell').cut_short()]])
+  assert(vim.endswith(kept[#kept], 'long end'), kept[#kept])
+end
+
 -- A question waits until the person stops typing.
 nvim:keys('i')
 nvim:wait('that the person types', [[return vim.api.nvim_get_mode().mode == 'i']])
@@ -155,4 +174,4 @@ nvim:keys('<Esc>')
 nvim:wait('both answers', 'return vim.tbl_count(answers) == 2')
 equal(nvim:lua([[return { answers['window/showMessageRequest'].title, answers['ralph/input'].text }]]), { 'Yes', 'a line' },
   'the answers')
-nvim:keys(':qa!<CR>')
+nvim:leave()

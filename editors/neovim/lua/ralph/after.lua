@@ -26,11 +26,13 @@ local function remember(root, milliseconds)
   pcall(vim.fn.writefile, { vim.json.encode(spoken) }, file())
 end
 
--- Says what is left, with what begins to deal with it.
+-- Says what is left, with what begins to deal with it. Where the line is narrow, what there is none of is left out.
 local function say(message, pending, decisions, warning)
-  local review = pending > 0 and '; `:Ralph review` begins' or ''
-  local answer = review == '' and decisions > 0 and '; `:Ralph answer` asks' or ''
-  vim.notify(message .. review .. answer, warning and vim.log.levels.WARN or vim.log.levels.INFO)
+  local command = pending > 0 and '`:Ralph review`' or decisions > 0 and '`:Ralph answer`'
+  local begins = not command and '' or ('; %s %s'):format(command, pending > 0 and 'begins' or 'asks')
+  local short = message:gsub('^Ralph: [^:]*: ', ''):gsub(', 0 need you', ''):gsub(', 0 failed', '')
+  local level = warning and vim.log.levels.WARN or vim.log.levels.INFO
+  require('ralph.tell').say(message .. begins, level, command and ('%s; %s'):format(short, command) or short)
 end
 
 --- A run has ended: takes `ralph/runEnded`.

@@ -1,5 +1,7 @@
 -- The connection to the server: finding the program, starting the client, asking it, and what it says by itself.
 
+local tell = require('ralph.tell')
+
 local M = {}
 
 local name = 'ralph'
@@ -7,7 +9,7 @@ local name = 'ralph'
 local statuses = {}
 
 local function notify(message, level)
-  vim.notify('ralph: ' .. message, level or vim.log.levels.INFO)
+  tell.say('ralph: ' .. message, level)
 end
 M.notify = notify
 
@@ -131,13 +133,17 @@ end
 -- What the answer to the last command said; the server may tell it once more to those who did not ask.
 local last_said
 
--- Shows what the server says by itself, as Neovim does, but not what was said a moment ago.
-local function message(failure, params, ...)
+-- By `MessageType` of the protocol.
+local levels = { vim.log.levels.ERROR, vim.log.levels.WARN, vim.log.levels.INFO, vim.log.levels.DEBUG }
+
+-- Says what the server says by itself, but not what was said a moment ago.
+local function message(_, params)
   if last_said and params.message == 'Ralph: ' .. last_said then
     last_said = nil
-    return vim.NIL
+  else
+    tell.say(params.message, levels[params.type])
   end
-  return vim.lsp.handlers['window/showMessage'](failure, params, ...)
+  return vim.NIL
 end
 
 local handlers = {

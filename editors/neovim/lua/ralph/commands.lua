@@ -291,6 +291,9 @@ local commands = {
       for _, decision in ipairs(status.decisions) do
         table.insert(lines, ('asks     %s: %s'):format(decision.id, decision.question))
       end
+      for _, text in ipairs(require('ralph.tell').cut_short()) do
+        table.insert(lines, 'said     ' .. text)
+      end
       client.notify(#lines > 0 and '\n' .. table.concat(lines, '\n') or 'the queue is empty; `:Ralph plan` fills it')
     end)
   end },

@@ -12,6 +12,8 @@ local drawn = {}
 
 -- Lines of a hunk beyond which words are not compared, and the longest line they are compared in.
 local max_lines, max_width = 200, 2000
+-- Rows that one line of a proposal may have on the screen.
+local max_rows = 40
 
 local function without_end(line)
   return (line:gsub('\r?\n$', ''))
@@ -36,6 +38,48 @@ local function expand(text, buffer)
   end))
 end
 
+-- Returns how many cells a line has in the window that shows the buffer, or nil where its lines are not broken.
+local function line_width(buffer)
+  local window = vim.fn.bufwinid(buffer)
+  if window < 0 or not vim.wo[window].wrap then
+    return nil
+  end
+  return math.max(vim.api.nvim_win_get_width(window) - vim.fn.getwininfo(window)[1].textoff, 20)
+end
+
+-- Returns the beginning of the text that fits into so many cells.
+local function fitting(text, cells)
+  local count = math.min(vim.fn.strchars(text), cells)
+  local piece = vim.fn.strcharpart(text, 0, count)
+  while count > 0 and vim.fn.strdisplaywidth(piece) > cells do
+    count = count - 1
+    piece = vim.fn.strcharpart(text, 0, count)
+  end
+  return piece
+end
+
+-- Breaks a virtual line as the window breaks others: Neovim would cut it.
+local function broken(chunks, width)
+  local rows, row, used = {}, {}, 0
+  for _, chunk in ipairs(chunks) do
+    local rest = chunk[1]
+    while rest ~= '' and #rows < max_rows do
+      local piece = fitting(rest, width - used)
+      if piece == '' then
+        table.insert(rows, row)
+        row, used = {}, 0
+      else
+        table.insert(row, { piece, chunk[2] })
+        rest, used = rest:sub(#piece + 1), used + vim.fn.strdisplaywidth(piece)
+      end
+    end
+  end
+  if #rows < max_rows then
+    table.insert(rows, row)
+  end
+  return rows
+end
+
 -- Pads a virtual line, so that its colour reaches over the window.
 local function padded(chunks, group)
   local width = 0
@@ -56,7 +100,7 @@ end
 -- Returns what would stand there, as virtual lines, and marks the words that go.
 local function new_lines(buffer, shown, hunk, first)
   local virtual = {}
-  local compare = #hunk.newLines <= max_lines
+  local compare, width = #hunk.newLines <= max_lines, line_width(buffer)
   for index, line in ipairs(hunk.newLines) do
     local new = without_end(line)
     local ranges = {}
@@ -72,19 +116,22 @@ local function new_lines(buffer, shown, hunk, first)
     for _, chunk in ipairs(chunks) do
       chunk[1] = expand(chunk[1], buffer)
     end
-    table.insert(virtual, padded(chunks, 'RalphAdd'))
+    for _, row in ipairs(width and broken(chunks, width) or { chunks }) do
+      table.insert(virtual, padded(row, 'RalphAdd'))
+    end
   end
   return virtual
 end
 
-local function comment_lines(item)
-  local virtual = {}
+local function comment_lines(buffer, item)
+  local virtual, width = {}, line_width(buffer)
   for _, comment in ipairs(proposals.comments(item)) do
-    local line = type(comment.line) == 'number' and type(comment.hunk) ~= 'string' and (' on line %d'):format(comment.line) or ''
+    local where = type(comment.line) == 'number' and type(comment.hunk) ~= 'string' and (' on line %d'):format(comment.line) or ''
     local when = comment.sent and (', sent in round %s'):format(comment.round or '?') or ''
     for index, text in ipairs(vim.split(comment.text, '\n', { plain = true })) do
-      local lead = index == 1 and ('  ▎you%s%s: '):format(line, when) or '  ▎  '
-      table.insert(virtual, { { lead .. text, comment.sent and 'RalphCommentSent' or 'RalphComment' } })
+      local lead = index == 1 and ('  ▎you%s%s: '):format(where, when) or '  ▎  '
+      local line = { { lead .. text, comment.sent and 'RalphCommentSent' or 'RalphComment' } }
+      vim.list_extend(virtual, width and broken(line, width) or { line })
     end
   end
   return virtual
@@ -172,7 +219,7 @@ local function draw_item(buffer, item, look, first, last)
       mark(buffer, shown, first, 0, { end_row = last, hl_group = 'RalphDelete', hl_eol = true, priority = 200 })
     end
   end
-  vim.list_extend(virtual, comment_lines(item))
+  vim.list_extend(virtual, comment_lines(buffer, item))
   put_lines(buffer, shown, virtual, first, last)
   local text = { { title_of(item), 'RalphTitle' } }
   local warning = proposals.warning(hunk)

@@ -36,6 +36,20 @@ function M.draw(buffer)
   end
 end
 
+-- Lines are broken at the width of the window, so what is drawn in it is drawn anew.
+vim.api.nvim_create_autocmd('WinResized', {
+  group = vim.api.nvim_create_augroup('ralph.review', {}),
+  callback = function()
+    for _, window in ipairs(vim.v.event.windows) do
+      local buffer = vim.api.nvim_win_is_valid(window) and vim.api.nvim_win_get_buf(window)
+      if buffer and marks.any(buffer) then
+        marks.forget(buffer)
+        M.draw(buffer)
+      end
+    end
+  end,
+})
+
 -- Returns the hunks that diagnostics show, by id.
 local function hunks_in(diagnostics)
   local found = {}
