@@ -103,7 +103,10 @@ fn three_tasks() -> World {
 fn three_drafts() -> World {
     let files = ["one.txt", "two.txt"].map(|name| (name, chapter(name, 30)));
     World::of(&files, |world| {
-        let task = |name: &str, path: &str| json!({ "id": format!("{name}-5e1f0a"), "title": format!("Tidy {path}"), "verify": [format!("grep -q tidy {path}")] });
+        let task = |name: &str, path: &str| {
+            let verify = format!("grep -q tidy {path}");
+            json!({ "id": format!("{name}-5e1f0a"), "title": format!("Tidy {path}"), "verify": [verify] })
+        };
         let plan = json!({ "tasks": [task("wait", "one.txt"), task("stuck", "two.txt"), task("much", "two.txt")] });
         let waits = [
             json!({ "report": { "type": "progress", "text": "waiting" } }),

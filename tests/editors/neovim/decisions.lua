@@ -27,6 +27,10 @@ local function is_done(task)
     end)
     return person.states[task] == 'done'
   ]], task)
+  nvim:wait(task .. ' to be done in the queue', function()
+    local queue = vim.json.decode(driver.read('.ralph/queue.json'))
+    return vim.iter(queue.tasks):any(function(found) return found.id == task and found.status == 'done' end)
+  end)
 end
 
 local function waits(count)
@@ -46,6 +50,7 @@ waits(6)
 local before = driver.read('two.txt')
 says('accept drop-5e1f0a', 'drop-5e1f0a: 2 accepted')
 nvim:wait('two.txt on disk', function() return driver.read('two.txt'):find('tidy two.txt 20', 1, true) end)
+is_done('drop-5e1f0a')
 says('undo', 'restored 1 file; 2 changes wait again')
 nvim:wait('two.txt as before', function() return driver.read('two.txt') == before end)
 waits(6)

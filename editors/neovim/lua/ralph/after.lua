@@ -46,7 +46,10 @@ end
 -- Tells whether the person wants to hear of a run that ended so.
 local function is_wanted(status, needs_person)
   local setting = type(status.settings) == 'table' and status.settings.notify or nil
-  return setting ~= 'never' and not (setting == 'needs-me' and not needs_person) and not (setting == 'finished' and needs_person)
+  if setting == 'needs-me' then
+    return needs_person
+  end
+  return setting ~= 'never' and not (setting == 'finished' and needs_person)
 end
 
 local function pending_in(status)
@@ -63,7 +66,8 @@ end
 ---@param status table as `ralph/status` answers it
 function M.arrived(status)
   local last = status.lastRun
-  if (status.run and status.run ~= vim.NIL) or not last or last == vim.NIL or (read()[status.root] or 0) >= last.endedAtMs then
+  local is_on = status.run and status.run ~= vim.NIL
+  if is_on or not last or last == vim.NIL or (read()[status.root] or 0) >= last.endedAtMs then
     return
   end
   remember(status.root, last.endedAtMs)
