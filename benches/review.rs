@@ -30,7 +30,7 @@ impl File {
         let every = lines / hunks;
         let line = |number: usize| format!("line {number} of the file\n");
         let changed = |number: usize| if number % every == 2 { format!("changed {number}\n") } else { line(number) };
-        let half = |number: usize| if number / every % 2 == 0 { changed(number) } else { line(number) };
+        let half = |number: usize| if (number / every).is_multiple_of(2) { changed(number) } else { line(number) };
         let text = |line: &dyn Fn(usize) -> String| (0..lines).map(line).collect::<String>();
         let (base, new) = (text(&line), text(&changed));
         let change = FileChangeTexts {

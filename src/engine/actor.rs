@@ -4,6 +4,7 @@
 use super::context::{Context, Done, InputError, Message, QueueReading, SAVED_FILE};
 use super::handle::{Engine, Handle};
 use super::ports::{Journal, PortResult, QueueEdit, QueueRead, World};
+use super::queue_writer::QueueWriter;
 use super::{attempt, commands, landing, planner, view};
 use crate::domain::chain;
 use crate::domain::event::AttemptId;
@@ -71,6 +72,7 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
         stops: Arc::default(),
         on: Arc::default(),
         reads: Arc::default(),
+        queue_written: Arc::default(),
         saved: Arc::new(Mutex::new(saved)),
         saving: Arc::default(),
         held: Arc::new(watch::channel(0).0),
@@ -97,6 +99,7 @@ pub async fn start(world: World, mut journal: Box<dyn Journal>) -> PortResult<Ha
         queue_held: false,
         last_head: None,
         letters,
+        queue_writer: QueueWriter::start(context.clone()),
         waiting: VecDeque::new(),
         told_wait: String::new(),
     };
@@ -117,6 +120,7 @@ struct Actor {
     last_head: Option<Option<String>>,
     /// Words for agents, to whoever delivers them.
     letters: mpsc::UnboundedSender<(AttemptId, InboxMessage)>,
+    queue_writer: QueueWriter,
     /// Inputs of the engine's own that could not be made durable yet, oldest first.
     waiting: VecDeque<(Input, Option<Done>)>,
     /// What was last said about how long the run waits.
@@ -217,7 +221,7 @@ impl Actor {
     }
 
     fn queue_read(&mut self, reading: QueueReading, done: Option<oneshot::Sender<()>>) {
-        let QueueReading { read, head, settled } = reading;
+        let QueueReading { read, head, settled, written } = reading;
         let usable = matches!(read, Ok(QueueRead::Good { .. }));
         let before = match self.state.order.is_empty() {
             true => "",
@@ -225,6 +229,7 @@ impl Actor {
         };
         let problem = match read {
             Ok(QueueRead::Good { tasks, goals, .. }) => {
+                let tasks = self.queue_writer.without_unfinished(tasks, written, &self.state);
                 let head_moved = self.last_head.as_ref() != Some(&head);
                 // A branch switch may be half done, or a save that empties the file before it writes it: look again when
                 // HEAD, or the text, has had time to follow.
@@ -382,17 +387,9 @@ impl Actor {
             // While an editor holds the text, the status is written when it lets go.
             Effect::WriteStatus { .. } | Effect::AddDrafts { .. } if self.queue_held => {}
             Effect::WriteStatus { task, status } => {
-                tokio::spawn(async move {
-                    commands::edit_queue(&context, vec![QueueEdit::SetStatus { task, status }]).await;
-                    drop(order);
-                });
+                self.queue_writer.give(QueueEdit::SetStatus { task, status }, order);
             }
-            Effect::AddDrafts { tasks } => {
-                tokio::spawn(async move {
-                    commands::edit_queue(&context, vec![QueueEdit::Put { tasks, goals: Vec::new() }]).await;
-                    drop(order);
-                });
-            }
+            Effect::AddDrafts { tasks } => self.queue_writer.give(QueueEdit::Put { tasks, goals: Vec::new() }, order),
             Effect::MoveProposal { task } => {
                 tokio::spawn(async move {
                     attempt::move_proposal(context, task).await;

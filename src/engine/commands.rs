@@ -338,19 +338,17 @@ async fn set_statuses(context: &Context, tasks: &[TaskId], status: Status) -> Re
 /// Edits the queue file and waits until what it says now counts.
 pub async fn edit(context: &Context, edits: Vec<QueueEdit>) -> Result<(), ApiError> {
     if !edits.is_empty() {
-        context.queue_released().await;
-        context.note_saved([".ralph/queue.json".to_owned()]).await;
-        context.world.queue.edit(edits).await.map_err(from_port)?;
+        write_queue(context, edits).await?;
     }
     context.read_queue().await;
     Ok(())
 }
 
-/// Edits the queue file for the engine: a failure is shown, and tried again after a restart.
-pub async fn edit_queue(context: &Context, edits: Vec<QueueEdit>) {
-    if let Err(error) = edit(context, edits).await {
-        context.notice(true, error.message);
-    }
+/// Edits the queue file, as soon as no editor holds it; what it says then does not count before it is read.
+pub(super) async fn write_queue(context: &Context, edits: Vec<QueueEdit>) -> Result<(), ApiError> {
+    context.queue_released().await;
+    context.note_saved([".ralph/queue.json".to_owned()]).await;
+    context.world.queue.edit(edits).await.map_err(from_port)
 }
 
 /// Returns the task's proposal.

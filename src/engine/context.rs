@@ -43,6 +43,8 @@ pub(super) struct QueueReading {
     pub head: Option<String>,
     /// It is the second look, so that what it says counts whatever it is.
     pub settled: bool,
+    /// The newest of the engine's own writes that had ended when it began.
+    pub written: u64,
 }
 
 /// Why an input changed nothing.
@@ -97,6 +99,8 @@ pub struct Context {
     pub(super) on: Arc<Mutex<HashSet<AttemptId>>>,
     /// Held from reading the queue file to handing it over, so that an older reading never comes last.
     pub(super) reads: Arc<tokio::sync::Mutex<()>>,
+    /// The newest write of the engine's own into the queue file that has ended.
+    pub(super) queue_written: Arc<AtomicU64>,
     /// Paths that editors or we wrote, with when; also on disk, for the engine after this one.
     pub(super) saved: Arc<Mutex<HashMap<String, i64>>>,
     /// Held while they are written to disk.
@@ -286,9 +290,10 @@ impl Context {
     }
 
     pub(super) async fn reading(&self, settled: bool) -> QueueReading {
+        let written = self.queue_written.load(Ordering::SeqCst);
         let read = self.world.queue.read().await;
         let head = self.world.workshop.head().await.ok().flatten();
-        QueueReading { read, head, settled }
+        QueueReading { read, head, settled, written }
     }
 }
 

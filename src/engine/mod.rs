@@ -15,6 +15,7 @@ mod landing;
 pub mod planner;
 pub mod ports;
 pub mod prompt;
+mod queue_writer;
 pub mod rounds;
 mod run_settings;
 mod texts;

@@ -12,6 +12,7 @@ use ralph_sidecar::protocol::engine_api::{
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const CHECK: &str = "grep -q done TASK.txt";
 
@@ -233,6 +234,32 @@ async fn accepting_in_one_is_done_in_the_others_and_undo_too() {
     assert!(!place.repo.join("one.txt").exists());
     place.ok(&["accept", "one"]);
     left.until(|shown| state(shown, "one") == LiveState::Done).await;
+}
+
+/// The engine writes `done`, `todo` and perhaps both again while it reads what it wrote a moment ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_right_after_the_accept_that_made_it_done_keeps_the_proposal() {
+    const TIMES: u64 = 20;
+    let place = Place::new(&["one"], CHECK);
+    let agent = place.agent(None);
+    let mut editor = Editor::open(&place).await;
+    editor.start(&agent).await;
+    editor.until(|shown| state(shown, "one") == LiveState::Review).await;
+    for time in 0..TIMES {
+        editor.tell(Command::Accept { task: "one".into(), hunks: Vec::new(), write: true }).await;
+        // Before, while and after the task becomes done by it.
+        tokio::time::sleep(Duration::from_millis(time % 4 * 10)).await;
+        let undone = editor.handle.call(Command::Undo).await;
+        assert!(matches!(undone, Ok(Reply::Undone(_))), "time {time}: {undone:?}");
+        // What the file says counts when this has been answered.
+        editor.tell(Command::Saved { paths: vec![".ralph/queue.json".into()] }).await;
+        let shown = editor.handle.snapshot().await.expect("snapshot");
+        let task = shown.task(&"one".into()).expect("the task");
+        assert_eq!(task.state, LiveState::Review, "time {time}: {task:?}");
+        assert!(task.proposal.is_some(), "time {time}: {task:?}");
+    }
+    place.ok(&["accept", "one"]);
+    editor.until(|shown| state(shown, "one") == LiveState::Done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

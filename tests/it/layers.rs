@@ -192,7 +192,7 @@ fn the_tests_of_the_invariants_exist() {
     let section = page.split("## Invariants").nth(1).expect("it has a section `Invariants`");
     let section = section.split("\n## ").next().unwrap_or(section);
     let invariants: Vec<&str> = section.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).collect();
-    assert_eq!(invariants.len(), 12, "there are twelve invariants");
+    assert_eq!(invariants.len(), 13, "there are thirteen invariants");
     let mut sources = String::new();
     for folder in ["src", "tests"] {
         for path in files(&root.join(folder)) {

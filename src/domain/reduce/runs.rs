@@ -25,7 +25,11 @@ impl Next {
         let order: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
         let new: HashMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.id, task)).collect();
         let removed: Vec<TaskId> = self.state.order.iter().filter(|id| !new.contains_key(id)).cloned().collect();
-        let changed = |task: &&Task| self.state.tasks.get(&task.id).is_none_or(|old| **old != **task);
+        // That a reopened task is `done` no longer is news too, though the file may never have been seen to say so.
+        let heard = |task: &Task| {
+            task.status != Status::Done && self.state.record(&task.id).is_some_and(|record| record.reopened)
+        };
+        let changed = |task: &&Task| heard(task) || self.state.tasks.get(&task.id).is_none_or(|old| **old != **task);
         let upserted: Vec<Task> = tasks.iter().filter(changed).cloned().collect();
         // A status that went back by hand, with HEAD where it was, asks for the task again.
         let went_back = |task: &&Task| {
@@ -33,9 +37,11 @@ impl Next {
             !head_moved && old == Some(Status::Done) && matches!(task.status, Status::Todo | Status::Draft)
         };
         let reopened: Vec<TaskId> = upserted.iter().filter(went_back).map(|task| task.id.clone()).collect();
-        // What a person marks done by hand is done.
+        // What a person marks done by hand is done. Of a reopened task it is our own word from before.
         let finished = |task: &&Task| {
-            task.status == Status::Done && self.state.tasks.get(&task.id).is_some_and(|old| old.status != Status::Done)
+            task.status == Status::Done
+                && self.state.tasks.get(&task.id).is_some_and(|old| old.status != Status::Done)
+                && !self.state.record(&task.id).is_some_and(|record| record.reopened)
         };
         let finished: Vec<TaskId> = upserted.iter().filter(finished).map(|task| task.id.clone()).collect();
         let newly_dropped = |task: &&Task| {

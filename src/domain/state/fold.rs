@@ -103,7 +103,12 @@ impl State {
                 let record = self.record_mut(task);
                 (record.done, record.reopened, record.written) = (true, false, written);
             }
-            Event::AcceptanceUndone { task } => self.open_latch(task),
+            Event::AcceptanceUndone { task } => {
+                // The file may have been told and not read again.
+                let was_done = self.record_mut(task).done;
+                self.open_latch(task);
+                self.record_mut(task).reopened |= was_done;
+            }
             Event::Landed { landing, .. } => {
                 let landed = LandedAs { commit: landing.commit.clone(), branch: landing.branch.clone() };
                 for task in &landing.tasks {

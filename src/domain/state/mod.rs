@@ -95,7 +95,7 @@ pub struct Record {
     pub questions: Vec<Question>,
     /// What the last agent that said so left for whoever goes on; gone when a person sends the task into a new round.
     pub handoff: Option<String>,
-    /// The file still says `done`, though the task is wanted again.
+    /// The file still says `done`, or may say so once more, though the task is wanted again.
     pub reopened: bool,
     /// The file has said `done` since the latch closed: when it says something else now, somebody changed it back.
     pub written: bool,

@@ -159,12 +159,12 @@ impl Session {
             let argument = json!({ "root": root.uri(), "task": placed.task, "hunks": [placed.hunk.id], "undo": true });
             let title = format!("Undo reject (`{}` {})", placed.task, describe(placed.hunk));
             offer.other(title, Command::Reject, argument);
-            self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
+            self.comment_action(root, placed.task, Some(&placed.hunk.id.0), offer);
         }
         // What is accepted stays so; what is said about it goes with the next send back.
         let accepted = placed.iter().flat_map(|(placed, _)| placed).filter(|placed| *placed.mark == Mark::Accepted);
         for placed in accepted.filter(|placed| text.is_some_and(|text| overlap(placed.range(text), range))) {
-            self.comment_action(root, &placed.task, Some(&placed.hunk.id.0), offer);
+            self.comment_action(root, placed.task, Some(&placed.hunk.id.0), offer);
         }
         if range.start.line == 0 {
             for (task, hunk) in whole_file_hunks(root, path) {
