@@ -13,6 +13,10 @@ local marks_of = { ['ralph/accept'] = 'accepted', ['ralph/reject'] = 'rejected' 
 -- What was decided and not sent: one request at a time, since the places of the second depend on the edit of the first.
 local queue, busy = {}, false
 
+-- Tasks whose last hunk a key decided and of which this was not said yet. An answer of the server that is older than the
+-- last decision may come after it; then it is said as soon as a newer one is there.
+local unsaid = {}
+
 local function plural(count, word)
   return ('%d %s'):format(count, word)
 end
@@ -23,6 +27,7 @@ local function tell_decided(task)
   if counts.pending > 0 or counts.accepted + counts.rejected == 0 then
     return
   end
+  unsaid[task] = nil
   local parts = {}
   for _, mark in ipairs({ 'accepted', 'rejected' }) do
     if counts[mark] > 0 then
@@ -43,6 +48,9 @@ local function finish(job, decided, failure)
   busy = false
   proposals.settle(job.items, decided)
   history.done(job.entry, #decided > 0)
+  if #decided < #job.items then
+    unsaid[job.params.task] = nil
+  end
   if failure then
     client.notify(failure, vim.log.levels.ERROR)
   elseif #queue == 0 then
@@ -50,6 +58,16 @@ local function finish(job, decided, failure)
   end
   next_in_queue()
 end
+
+proposals.on_change(function()
+  if next(unsaid) and not busy and #queue == 0 then
+    vim.schedule(function()
+      for _, task in ipairs(busy and {} or vim.tbl_keys(unsaid)) do
+        tell_decided(task)
+      end
+    end)
+  end
+end)
 
 next_in_queue = function()
   if busy or #queue == 0 then
@@ -96,6 +114,7 @@ local function decide(method, items, more)
   end
   for _, task in ipairs(tasks) do
     local ids = vim.tbl_map(function(item) return item.hunk.id end, by_task[task])
+    unsaid[task] = not asks and proposals.counts(task).pending == 0 or nil
     table.insert(queue, {
       method = method,
       entry = history.note(marks_of[method], by_task[task]),
@@ -120,6 +139,7 @@ end
 
 --- Takes back what a key decided last, after what is on its way; `u` as ever where that is not what was done last.
 function M.take_back()
+  unsaid = {}
   table.insert(queue, { run = history.take_back })
   next_in_queue()
 end
@@ -271,6 +291,7 @@ end
 
 -- Asks for something about a whole task that rests on what was decided before.
 local function command_afterwards(method, params, ends)
+  unsaid[params.task] = nil
   M.afterwards(function()
     client.command(method, params, function()
       if ends and proposals.is_unsaved(params.task) then
