@@ -3,7 +3,7 @@
 use crate::cli::documents::DOCUMENT_VERSION;
 use crate::infra::agents::find::{self, Found, Proposal, SignedIn};
 use crate::infra::sandbox::{self, Support};
-use crate::protocol::config::{CONFIG_VERSION, Role, Settings};
+use crate::protocol::config::{AgentConfig, AgentKind, CONFIG_VERSION, Role, Settings};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -111,7 +111,10 @@ impl First {
 
     /// The same in a few lines, for an editor's question.
     pub fn question(&self) -> String {
-        let commands: String = self.commands().iter().map(|command| format!("\n• {command}")).collect();
+        let own = self.proposal.agents.values().filter(|agent| agent.kind == AgentKind::BuiltIn);
+        let own: Vec<String> = own.map(AgentConfig::trust_string).collect();
+        let commands: String =
+            self.commands().iter().map(|command| format!("\n• {command}{}", of_ours(&own, command))).collect();
         let fence = match &self.support {
             Support::Held { .. } => "A write fence holds them to their worktree.",
             Support::Open { .. } => "There is no write fence here: they can do anything you can do.",
@@ -148,6 +151,11 @@ pub fn signed_in(found: &Found) -> String {
     }
 }
 
+/// Says what the agent is that has no program of its own.
+fn of_ours(own: &[String], command: &str) -> &'static str {
+    if own.iter().any(|ours| ours == command) { ", our own agent, with a model of Ollama" } else { "" }
+}
+
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
@@ -164,7 +172,7 @@ fn concise(mut agent: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::config::{AgentConfig, AgentKind, Layer, parse_config};
+    use crate::protocol::config::{Layer, parse_config};
     use std::path::PathBuf;
 
     fn found(name: &'static str, kind: AgentKind, command: &[&str], signed_in: SignedIn, why: &str) -> Found {
@@ -214,6 +222,13 @@ mod tests {
         • acp opencode acp
         At most 4 attempts a task, 45 min each, 8 h a run, and $5.00 a task as far as agents tell. A write fence holds them to their worktree.
         ");
+    }
+
+    #[test]
+    fn our_own_agent_is_introduced() {
+        let found = vec![found("built-in", AgentKind::BuiltIn, &[], SignedIn::Unknown, "Ollama has a model")];
+        let first = First { proposal: find::propose(&found), found, support: Support::Held { abi: 7 } };
+        insta::assert_snapshot!(first.question().lines().nth(1).unwrap_or_default(), @"• built-in, our own agent, with a model of Ollama");
     }
 
     #[test]

@@ -96,7 +96,9 @@ impl AgentConfig {
             AgentKind::Acp => join(&[&["acp".to_owned()], self.command.as_slice()].concat()),
             AgentKind::Claude | AgentKind::Codex => join(self.program()),
             // What it is told goes there.
-            AgentKind::BuiltIn => join(&["built-in".to_owned(), self.url.clone().unwrap_or_default()]),
+            AgentKind::BuiltIn => {
+                join(&["built-in".to_owned()].into_iter().chain(self.url.clone()).collect::<Vec<_>>())
+            }
             AgentKind::Scripted => join(&["scripted".to_owned(), self.script.clone().unwrap_or_default()]),
         };
         // Written as a shell would read assignments, which no word of a command can look like once it is quoted.
