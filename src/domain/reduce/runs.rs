@@ -26,9 +26,7 @@ impl Next {
         let new: HashMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.id, task)).collect();
         let removed: Vec<TaskId> = self.state.order.iter().filter(|id| !new.contains_key(id)).cloned().collect();
         // That a reopened task is `done` no longer is news too, though the file may never have been seen to say so.
-        let heard = |task: &Task| {
-            task.status != Status::Done && self.state.record(&task.id).is_some_and(|record| record.reopened)
-        };
+        let heard = |task: &Task| task.status != Status::Done && self.is_reopened(&task.id);
         let changed = |task: &&Task| heard(task) || self.state.tasks.get(&task.id).is_none_or(|old| **old != **task);
         let upserted: Vec<Task> = tasks.iter().filter(changed).cloned().collect();
         // A status that went back by hand, with HEAD where it was, asks for the task again.
@@ -41,7 +39,7 @@ impl Next {
         let finished = |task: &&Task| {
             task.status == Status::Done
                 && self.state.tasks.get(&task.id).is_some_and(|old| old.status != Status::Done)
-                && !self.state.record(&task.id).is_some_and(|record| record.reopened)
+                && !self.is_reopened(&task.id)
         };
         let finished: Vec<TaskId> = upserted.iter().filter(finished).map(|task| task.id.clone()).collect();
         let newly_dropped = |task: &&Task| {
@@ -56,7 +54,13 @@ impl Next {
         let order = (rewired || order != *self.state.order).then_some(order);
         let goals = (goals != *self.state.goals).then_some(goals);
         if !upserted.is_empty() || !removed.is_empty() || order.is_some() || goals.is_some() {
+            let old_words = upserted.iter().filter(|task| task.status == Status::Done && self.is_reopened(&task.id));
+            let old_words: Vec<TaskId> = old_words.map(|task| task.id.clone()).collect();
             self.emit(Event::QueueChanged { upserted, removed, order, goals });
+            for task in old_words {
+                // An engine that died had written `done`, and no more.
+                self.order(Effect::WriteStatus { task, status: Status::Todo });
+            }
         }
         for task in dropped {
             // What stands on it has to do without.
@@ -75,6 +79,10 @@ impl Next {
         }
         self.withdraw_moot_decisions();
         self.stop_unwanted();
+    }
+
+    fn is_reopened(&self, task: &TaskId) -> bool {
+        self.state.record(task).is_some_and(|record| record.reopened)
     }
 
     /// An attempt whose task a person has dropped or done meanwhile is stopped; a task that is merely gone is not.

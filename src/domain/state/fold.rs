@@ -103,12 +103,7 @@ impl State {
                 let record = self.record_mut(task);
                 (record.done, record.reopened, record.written) = (true, false, written);
             }
-            Event::AcceptanceUndone { task } => {
-                // The file may have been told and not read again.
-                let was_done = self.record_mut(task).done;
-                self.open_latch(task);
-                self.record_mut(task).reopened |= was_done;
-            }
+            Event::AcceptanceUndone { task } => self.take_back_done(task),
             Event::Landed { landing, .. } => {
                 let landed = LandedAs { commit: landing.commit.clone(), branch: landing.branch.clone() };
                 for task in &landing.tasks {
@@ -132,7 +127,7 @@ impl State {
             }
             Event::TaskRequeued { task, requeue } => {
                 if matches!(requeue, Requeue::Retry { .. }) {
-                    self.open_latch(task);
+                    self.take_back_done(task);
                 }
                 self.record_mut(task).requeue(requeue);
             }
@@ -175,6 +170,13 @@ impl State {
 
     fn says_done(&self, task: &TaskId) -> bool {
         self.tasks.get(task).is_some_and(|task| task.status == Status::Done)
+    }
+
+    /// Opens the latch of a task that the file may have been told is done, and may not have been read since.
+    fn take_back_done(&mut self, task: &TaskId) {
+        let was_done = self.record_mut(task).done;
+        self.open_latch(task);
+        self.record_mut(task).reopened |= was_done;
     }
 
     fn open_latch(&mut self, task: &TaskId) {

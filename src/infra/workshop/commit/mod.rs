@@ -46,8 +46,10 @@ pub(super) fn land(inside: &Inside, order: &LandOrder, stop: watch::Receiver<boo
         None => on_head(inside, &git, order),
         Some(branch) => on_branch(inside, &git, order, branch),
     };
-    if landed.is_err() {
-        forget(inside)?;
+    if landed.is_err()
+        && let Err(error) = forget(inside)
+    {
+        tracing::warn!(%error, "the next start looks for a landing that failed");
     }
     landed
 }
